@@ -1,0 +1,6 @@
+//! An HTTP cache as tower layers, and a caching proxy made of those layers.
+
+pub mod body_end;
+pub mod clock;
+pub mod outcome;
+pub mod policy;

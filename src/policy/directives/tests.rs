@@ -1,0 +1,187 @@
+//! Cache-Control as it comes in the wild.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::testing::headers;
+
+fn response(lines: &[&str]) -> ResponseDirectives {
+    let fields: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
+    ResponseDirectives::parse(&headers(&fields))
+}
+
+fn request(fields: &[(&str, &str)]) -> RequestDirectives {
+    RequestDirectives::parse(&headers(fields))
+}
+
+fn max_age(line: &str) -> Option<u64> {
+    response(&[line]).max_age.map(|age| age.as_secs())
+}
+
+#[test]
+fn every_response_directive_in_any_case_and_over_lines() {
+    let found = response(&[
+        "No-StOrE, NO-CACHE, private , public",
+        "",
+        "must-revalidate,,proxy-revalidate, must-understand, no-transform, immutable",
+        "MaX-aGe=1, S-MaxAge=2, stale-while-revalidate=3, stale-if-error=4, other=5, \"odd\"",
+    ]);
+    assert_eq!(
+        found,
+        ResponseDirectives {
+            no_store: true,
+            no_cache: true,
+            private: true,
+            public: true,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            must_understand: true,
+            no_transform: true,
+            immutable: true,
+            max_age: Some(Duration::from_secs(1)),
+            s_maxage: Some(Duration::from_secs(2)),
+            stale_while_revalidate: Some(Duration::from_secs(3)),
+            stale_if_error: Some(Duration::from_secs(4)),
+            unstored: vec![],
+        }
+    );
+}
+
+#[test]
+fn numbers() {
+    assert_eq!(max_age("max-age=3600"), Some(3600));
+    assert_eq!(max_age("max-age=003600"), Some(3600));
+    assert_eq!(max_age("max-age=\"3600\""), Some(3600));
+    assert_eq!(max_age("max-age=2147483649"), Some(1 << 31));
+    assert_eq!(max_age("max-age=99999999999999999999999999"), Some(1 << 31));
+    assert_eq!(max_age("foo"), None);
+}
+
+#[test]
+fn unreadable_numbers_are_zero() {
+    for value in [
+        "'3600'", "-3600", "3600.0", "a3600", "3600a", "", "\"\"", " 3600", "36 00",
+    ] {
+        assert_eq!(max_age(&format!("max-age={value}")), Some(0), "{value}");
+    }
+    assert_eq!(max_age("max-age =3600"), Some(0));
+    assert_eq!(max_age("max-age"), Some(0));
+    assert_eq!(max_age("max-age=60, max-age=x"), Some(0));
+}
+
+#[test]
+fn the_shortest_of_several_counts() {
+    assert_eq!(max_age("max-age=1800, max-age=1"), Some(1));
+    assert_eq!(max_age("max-age=1, max-age=1800"), Some(1));
+    assert_eq!(
+        response(&["max-age=9", "max-age=3"]).max_age,
+        Some(Duration::from_secs(3))
+    );
+}
+
+#[test]
+fn what_is_quoted_is_no_directive() {
+    assert_eq!(max_age("extension=\"max-age=3600\", max-age=1"), Some(1));
+    assert_eq!(max_age("max-age=1, extension=\"x, max-age=3600\""), Some(1));
+    assert!(!response(&["extension=\"a, no-store\""]).no_store);
+    assert!(response(&["extension=\"a, no-store"]).no_store);
+}
+
+#[test]
+fn restrictions_count_whatever_their_argument_permissions_do_not() {
+    let found = response(&["no-store=1, must-revalidate=no, public=maybe, immutable=1"]);
+    assert!(found.no_store && found.must_revalidate);
+    assert!(!found.public && !found.immutable);
+    assert!(response(&["no-store =1"]).no_store);
+}
+
+#[test]
+fn qualified_forms_list_fields() {
+    let found = response(&["no-cache=\"a, B\"", "private=c"]);
+    assert!(!found.no_cache && !found.private);
+    assert_eq!(found.unstored, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_list_that_cannot_be_followed_means_all() {
+    for value in [
+        "",
+        "\"\"",
+        "\", \"",
+        "\"a b\"",
+        "\"content-encoding\"",
+        "\"x, Vary\"",
+    ] {
+        let found = response(&[&format!("no-cache={value}, private={value}")]);
+        assert!(found.no_cache && found.private, "{value}");
+    }
+    assert!(response(&["no-cache, no-cache=\"a\""]).no_cache);
+    assert!(response(&["no-cache=\"x, max-age=9"]).no_cache);
+}
+
+#[test]
+fn request_directives() {
+    let found = request(&[(
+        "cache-control",
+        "no-cache, no-store, only-if-cached, max-age=1, min-fresh=2, max-stale=3, stale-if-error=4",
+    )]);
+    assert_eq!(
+        found,
+        RequestDirectives {
+            no_cache: true,
+            no_store: true,
+            only_if_cached: true,
+            max_age: Some(Duration::from_secs(1)),
+            min_fresh: Some(Duration::from_secs(2)),
+            max_stale: Some(Duration::from_secs(3)),
+            stale_if_error: Some(Duration::from_secs(4)),
+        }
+    );
+}
+
+#[test]
+fn unreadable_request_directives_ask_for_more() {
+    let found = request(&[(
+        "cache-control",
+        "max-age=x, min-fresh=x, max-stale=x, stale-if-error",
+    )]);
+    assert_eq!(found.max_age, Some(Duration::ZERO));
+    assert_eq!(found.min_fresh, Some(MAX_DELTA));
+    assert_eq!(found.max_stale, Some(Duration::ZERO));
+    assert_eq!(found.stale_if_error, Some(Duration::ZERO));
+    assert_eq!(
+        request(&[("cache-control", "max-stale")]).max_stale,
+        Some(MAX_DELTA)
+    );
+}
+
+#[test]
+fn pragma_counts_only_without_cache_control() {
+    assert!(request(&[("pragma", "x, No-Cache")]).no_cache);
+    assert!(!request(&[("pragma", "other")]).no_cache);
+    assert!(!request(&[("pragma", "no-cache"), ("cache-control", "max-age=9")]).no_cache);
+    assert_eq!(request(&[]), RequestDirectives::default());
+}
+
+proptest! {
+    #[test]
+    fn never_panics(bytes: Vec<u8>) {
+        if let Ok(value) = http::HeaderValue::from_bytes(&bytes) {
+            let mut fields = HeaderMap::new();
+            fields.insert(CACHE_CONTROL, value);
+            ResponseDirectives::parse(&fields);
+            RequestDirectives::parse(&fields);
+        }
+    }
+
+    #[test]
+    fn reads_what_it_is_told(age: u64, quoted: bool, shout: bool, noise in "[a-z-]{1,9}(=[a-z0-9]{1,5})?") {
+        prop_assume!(!noise.starts_with("max-age"));
+        let value = if quoted { format!("\"{age}\"") } else { age.to_string() };
+        let mut line = format!("{noise} , max-age={value}");
+        if shout {
+            line.make_ascii_uppercase();
+        }
+        prop_assert_eq!(max_age(&line), Some(age.min(1 << 31)));
+    }
+}

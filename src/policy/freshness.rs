@@ -1,0 +1,202 @@
+//! §4.2: how long a response is fresh, and how old it is.
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, StatusCode, Version,
+    header::{AGE, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE, TRANSFER_ENCODING},
+    response,
+};
+
+use super::{
+    Head, Policy, ResponseDirectives, Silent, StoredHead, Varies,
+    date::{self, MAX_DELTA},
+    directives, head, hop, list, storing,
+};
+
+/// A freshness lifetime (RFC 9111 §4.2.1), counted from age 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// How long.
+    pub duration: Duration,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Where a lifetime comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// `s-maxage`.
+    SharedMaxAge,
+    /// `max-age`.
+    MaxAge,
+    /// `Expires`.
+    Expires,
+    /// A tenth of the time since `Last-Modified` (§4.2.2).
+    Heuristic,
+    /// The cache's own setting for responses that state none ([`Policy::ttl`](super::Policy::ttl)).
+    Configured,
+    /// Nobody: it is stale from the start.
+    None,
+}
+
+/// When a response was asked for, and when its head came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) sent: SystemTime,
+    pub(super) received: SystemTime,
+}
+
+/// The head of a response that has just arrived.
+pub(super) fn head(policy: &Policy, res: &response::Parts, exchange: Exchange) -> Head {
+    let initial_age = initial_age(&res.headers, exchange);
+    let mut headers = res.headers.clone();
+    // With a transfer coding the length, if there is one, is not to be trusted (RFC 9112 §6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    build(
+        policy,
+        res.status,
+        res.version,
+        headers,
+        initial_age,
+        exchange.received,
+    )
+}
+
+/// A head of these fields. Takes out of them what is not stored (§3.1).
+pub(super) fn build(
+    policy: &Policy,
+    status: StatusCode,
+    version: Version,
+    mut headers: HeaderMap,
+    initial_age: Duration,
+    received: SystemTime,
+) -> Head {
+    let directives = ResponseDirectives::parse(&headers);
+    hop::remove_hop_by_hop(&mut headers);
+    hop::remove_proxy_fields(&mut headers);
+    for name in &directives.unstored {
+        headers.remove(name);
+    }
+    let sets_cookie = headers.remove(SET_COOKIE).is_some();
+    if origin_date(&headers, received).is_none() {
+        headers.insert(DATE, date::format(received)); // RFC 9110 §6.6.1
+    }
+    let lifetime = lifetime(policy, status, &headers, &directives, initial_age, received);
+    headers.insert(AGE, initial_age.as_secs().into());
+    Head {
+        varies: Varies::parse(&headers),
+        sets_cookie,
+        directives,
+        stored: StoredHead {
+            status,
+            version,
+            headers: head::compact(&headers),
+            received,
+            initial_age,
+            lifetime,
+        },
+    }
+}
+
+/// `corrected_initial_age` (§4.2.3), in whole seconds.
+pub(super) fn initial_age(headers: &HeaderMap, exchange: Exchange) -> Duration {
+    let Exchange { sent, received } = exchange;
+    let date = origin_date(headers, received).unwrap_or(received);
+    let apparent_age = date::since(received, date);
+    let response_delay = date::since(received, sent);
+    let corrected_age = age(headers).saturating_add(response_delay);
+    apparent_age.max(corrected_age).min(MAX_DELTA)
+}
+
+/// What `Age` says. Of several values the first counts, and one that is not a number is ignored
+/// (§5.1).
+fn age(headers: &HeaderMap) -> Duration {
+    let line = headers.get(AGE).map_or(&b""[..], |line| line.as_bytes());
+    let first = list::pieces(line, b',').next().unwrap_or_default();
+    let seconds = list::digits(first).unwrap_or_default();
+    Duration::from_secs(seconds).min(MAX_DELTA)
+}
+
+fn origin_date(headers: &HeaderMap, received: SystemTime) -> Option<SystemTime> {
+    date::parse(headers.get(DATE)?, received)
+}
+
+/// The lifetime that the origin states, or what stands in for it; in any case not longer than
+/// this cache may keep it (§4.2.1, §4.2.2).
+fn lifetime(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    initial_age: Duration,
+    received: SystemTime,
+) -> Lifetime {
+    let date = origin_date(headers, received).unwrap_or(received);
+    let (duration, source) = if let Some(age) = directives.s_maxage {
+        (age, Source::SharedMaxAge)
+    } else if let Some(age) = directives.max_age {
+        (age, Source::MaxAge)
+    } else if headers.contains_key(EXPIRES) {
+        (until_expiry(headers, date, received), Source::Expires)
+    } else {
+        silent(policy, status, headers, directives, initial_age, received)
+    };
+    let cap = policy
+        .cap
+        .map_or(Duration::MAX, |cap| initial_age.saturating_add(cap));
+    Lifetime {
+        duration: duration.min(cap),
+        source,
+    }
+}
+
+/// Of several `Expires` the first to come counts; one that cannot be read, `0` above all, has
+/// passed already (§5.3).
+fn until_expiry(headers: &HeaderMap, date: SystemTime, received: SystemTime) -> Duration {
+    headers
+        .get_all(EXPIRES)
+        .iter()
+        .map(|line| {
+            date::parse(line, received).map_or(Duration::ZERO, |end| date::since(end, date))
+        })
+        .min()
+        .unwrap_or_default()
+}
+
+fn silent(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    initial_age: Duration,
+    received: SystemTime,
+) -> (Duration, Source) {
+    let none = (Duration::ZERO, Source::None);
+    // It has no meaning in a response (§5.4), but whoever sends it does not wish for a guess.
+    if directives::is_pragma_no_cache(headers) {
+        return none;
+    }
+    match policy.silent {
+        Silent::For(ttl) if matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308) => {
+            (initial_age.saturating_add(ttl), Source::Configured)
+        }
+        Silent::Heuristic if directives.public || storing::is_heuristically_cacheable(status) => {
+            let modified = headers
+                .get(LAST_MODIFIED)
+                .and_then(|at| date::parse(at, received));
+            let date = origin_date(headers, received).unwrap_or(received);
+            modified.map_or(none, |modified| {
+                let tenth = date::since(date, modified).as_secs() / 10;
+                (Duration::from_secs(tenth), Source::Heuristic)
+            })
+        }
+        Silent::For(_) | Silent::Heuristic => none,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! What is remembered of a response besides its bytes.
+
+use std::{
+    mem::size_of,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY},
+};
+
+use super::{Lifetime, ResponseDirectives, Varies, date};
+
+/// The head of a response as it is stored: hop-by-hop fields are gone, `Cache-Control` and
+/// the dates are parsed, age and lifetime are reckoned. Nothing is left to parse on a hit.
+///
+/// Its fields always hold a `Date`, an `Age` to overwrite when it is served, and no `Set-Cookie`.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub(super) stored: StoredHead,
+    pub(super) directives: ResponseDirectives,
+    pub(super) varies: Varies,
+    /// The response had a `Set-Cookie`, and did not say that all but it may be kept.
+    pub(super) sets_cookie: bool,
+}
+
+/// The part of a [`Head`] that cannot be derived from the rest: what a store writes down, and
+/// [`Head::restore`] takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredHead {
+    /// The response's status.
+    pub status: StatusCode,
+    /// The version it came in.
+    pub version: Version,
+    /// Its end-to-end fields.
+    pub headers: HeaderMap,
+    /// When its head arrived (`response_time`, RFC 9111 §4.2.3).
+    pub received: SystemTime,
+    /// How old it was then (`corrected_initial_age`), whole seconds.
+    pub initial_age: Duration,
+    /// How long it is fresh, counted from age 0.
+    pub lifetime: Lifetime,
+}
+
+impl Head {
+    /// The head that `stored` came from.
+    pub fn restore(stored: StoredHead) -> Head {
+        Head {
+            directives: ResponseDirectives::parse(&stored.headers),
+            varies: Varies::parse(&stored.headers),
+            sets_cookie: false,
+            stored,
+        }
+    }
+
+    /// What a store must write down of it.
+    pub fn stored(&self) -> &StoredHead {
+        &self.stored
+    }
+
+    /// Status.
+    pub fn status(&self) -> StatusCode {
+        self.stored.status
+    }
+
+    /// Version.
+    pub fn version(&self) -> Version {
+        self.stored.version
+    }
+
+    /// End-to-end fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.stored.headers
+    }
+
+    /// Its Cache-Control.
+    pub fn directives(&self) -> &ResponseDirectives {
+        &self.directives
+    }
+
+    /// What its `Vary` says.
+    pub fn varies(&self) -> &Varies {
+        &self.varies
+    }
+
+    /// Age at `now`: seconds (RFC 9111 §4.2.3).
+    pub fn age(&self, now: SystemTime) -> u64 {
+        let resident = date::since(now, self.stored.received);
+        self.stored.initial_age.saturating_add(resident).as_secs()
+    }
+
+    /// Seconds until stale, negative when stale.
+    pub fn ttl(&self, now: SystemTime) -> i64 {
+        let lifetime = self.stored.lifetime.duration.as_secs();
+        let ttl = i128::from(lifetime) - i128::from(self.age(now));
+        i64::try_from(ttl).unwrap_or(if ttl < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// Whether it may be used at `now` without asking the origin, as far as it says itself: it is
+    /// fresh, and not `no-cache`.
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        self.ttl(now) > 0 && !self.directives.no_cache
+    }
+
+    /// Whether it has a validator.
+    pub fn has_validator(&self) -> bool {
+        self.etag().is_some() || self.last_modified().is_some()
+    }
+
+    /// The fields of a 304 that tells a client to use what it has (RFC 9110 §15.4.5).
+    pub fn not_modified_headers(&self) -> HeaderMap {
+        let names = [
+            AGE,
+            CACHE_CONTROL,
+            CONTENT_LOCATION,
+            DATE,
+            ETAG,
+            EXPIRES,
+            VARY,
+        ];
+        let mut headers = HeaderMap::with_capacity(names.len() + 1);
+        for name in &names {
+            self.copy(name, &mut headers);
+        }
+        if self.etag().is_none() {
+            self.copy(&LAST_MODIFIED, &mut headers);
+        }
+        headers
+    }
+
+    fn copy(&self, name: &HeaderName, headers: &mut HeaderMap) {
+        for value in self.headers().get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// The memory that it takes, in bytes, approximately: for a store's budget.
+    pub fn weight(&self) -> usize {
+        /// What a map keeps of an entry besides name and value: hash, links, a place in the index.
+        const SLOT: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 40;
+        /// The same of a further value of one name: links.
+        const EXTRA: usize = size_of::<HeaderValue>() + 32;
+        let headers = self.headers();
+        let text: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        let unstored = self.directives.unstored.capacity() * size_of::<HeaderName>();
+        let selecting = match &self.varies {
+            Varies::By(fields) => size_of_val(fields.names()),
+            Varies::No | Varies::Always => 0,
+        };
+        let slots = headers.capacity() * SLOT + (headers.len() - headers.keys_len()) * EXTRA;
+        size_of::<Head>() + slots + text + unstored + selecting
+    }
+
+    /// The entity tag, whatever it looks like.
+    pub(super) fn etag(&self) -> Option<&HeaderValue> {
+        self.headers().get(ETAG).filter(|tag| !tag.is_empty())
+    }
+
+    pub(super) fn last_modified(&self) -> Option<SystemTime> {
+        self.time(&LAST_MODIFIED)
+    }
+
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        self.time(&DATE)
+    }
+
+    fn time(&self, name: &HeaderName) -> Option<SystemTime> {
+        date::parse(self.headers().get(name)?, self.stored.received)
+    }
+}
+
+/// The same fields, with all values in one piece of memory of their own: values as they are
+/// received share the buffer that they were read into, and would keep it, body bytes and all.
+pub(super) fn compact(headers: &HeaderMap) -> HeaderMap {
+    let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values() {
+        text.extend_from_slice(value.as_bytes());
+    }
+    let mut text: Bytes = text.freeze();
+    let mut compact = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let bytes = text.split_to(value.len());
+        let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
+        copy.set_sensitive(value.is_sensitive());
+        compact.append(name.clone(), copy);
+    }
+    compact
+}
+
+#[cfg(test)]
+mod tests;

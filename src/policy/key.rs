@@ -1,0 +1,188 @@
+//! Which stored thing a request means: method class, scheme, authority, path and query.
+//!
+//! All of them, always: there is no way to build a [`Key`] that leaves one out, and two keys are
+//! equal when their whole text is (RFC 9111 §2). GET and HEAD are one class, `GET`.
+
+use std::fmt::{self, Write};
+
+use http::{HeaderMap, HeaderValue, Uri, header::HOST, request, uri::PathAndQuery};
+
+use super::{Selection, Vary};
+
+/// The name under which a record is kept.
+///
+/// The text reads `GET https://host/path?query`; a variant's has its selection after a space,
+/// which no URI contains.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    text: Box<str>,
+    primary: usize,
+}
+
+const CLASS: &str = "GET ";
+
+impl Key {
+    /// The key of this request, for the `GET` class of methods.
+    ///
+    /// Scheme and authority come from an absolute target; else the authority is `Host`'s and
+    /// the scheme `http`. Both are compared as RFC 9110 §4.2.3 does: without case, and without
+    /// a default port. Path and query are taken as they came.
+    pub fn of(req: &request::Parts) -> Key {
+        if req.uri.authority().is_some() {
+            return Key::of_uri(&req.uri);
+        }
+        let mut hosts = req.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+        let host = hosts.next().unwrap_or_default();
+        let mut origin = scheme(&req.uri, host.len());
+        push_authority(&mut origin, host);
+        for other in hosts {
+            // Which of them the origin heeds is not known, so this is neither's key.
+            origin.push('@');
+            push_authority(&mut origin, other);
+        }
+        Key::join(origin, target(&req.uri))
+    }
+
+    /// The key of an absolute URI.
+    pub(super) fn of_uri(uri: &Uri) -> Key {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        // Userinfo is no part of what is identified.
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let mut origin = scheme(uri, authority.len());
+        push_authority(&mut origin, authority.as_bytes());
+        Key::join(origin, target(uri))
+    }
+
+    /// The key of another target of the same origin.
+    pub(super) fn sibling(&self, target: &PathAndQuery) -> Key {
+        Key::join([CLASS, self.origin()].concat(), target.as_str())
+    }
+
+    fn join(mut text: String, target: &str) -> Key {
+        if !target.starts_with('/') {
+            text.push('/'); // `?query` after an empty path
+        }
+        text.push_str(target);
+        Key {
+            primary: text.len(),
+            text: text.into_boxed_str(),
+        }
+    }
+
+    /// The key of the variant that `selection` picks among those of `vary`.
+    pub fn variant(&self, vary: &Vary, selection: &Selection) -> Key {
+        let text = format!(
+            "{} {:016x} {}",
+            self.primary(),
+            vary.epoch,
+            selection.as_str()
+        );
+        Key {
+            text: text.into_boxed_str(),
+            primary: self.primary,
+        }
+    }
+
+    /// The key of `text`, as [`Key::as_str`] gave it.
+    pub fn parse(text: &str) -> Key {
+        let class = text.find(' ').map_or(0, |at| at + 1);
+        let primary = text[class..].find(' ').map_or(text.len(), |at| class + at);
+        Key {
+            text: text.into(),
+            primary,
+        }
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The text without a variant's selection: the same for all variants of a URI.
+    pub fn primary(&self) -> &str {
+        &self.text[..self.primary]
+    }
+
+    /// Scheme and authority, as `https://host`.
+    pub(super) fn origin(&self) -> &str {
+        self.split().0
+    }
+
+    /// Path and query.
+    pub(super) fn target(&self) -> &str {
+        self.split().1
+    }
+
+    fn split(&self) -> (&str, &str) {
+        let uri = self.primary().strip_prefix(CLASS).unwrap_or_default();
+        let authority = uri.find("://").map_or(0, |at| at + "://".len());
+        let path = uri[authority..]
+            .find('/')
+            .map_or(uri.len(), |at| authority + at);
+        uri.split_at(path)
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Without a variant's selection, which may hold what is secret: cookies, credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = if self.primary < self.text.len() {
+            " …"
+        } else {
+            ""
+        };
+        write!(f, "Key({}{variant})", self.primary())
+    }
+}
+
+impl Vary {
+    /// The key under which the variant for these request headers is kept.
+    pub fn key(&self, primary: &Key, headers: &HeaderMap) -> Key {
+        primary.variant(self, &self.fields.select(headers))
+    }
+}
+
+fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
+/// The beginning of a key's text, with room for the rest: a key is made for every request.
+fn scheme(uri: &Uri, authority: usize) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let length = CLASS.len() + scheme.len() + "://".len() + authority + target(uri).len();
+    let mut text = String::with_capacity(length);
+    text.push_str(CLASS);
+    text.extend(scheme.chars().map(|c| c.to_ascii_lowercase()));
+    text.push_str("://");
+    text
+}
+
+/// Adds host and port, where it is not the scheme's default, in lower case. `Host` may hold
+/// anything: what is no part of a host is escaped, so that it cannot pass for a path or for
+/// another host.
+fn push_authority(text: &mut String, authority: &[u8]) {
+    let default_port: &[u8] = match text.as_str() {
+        "GET http://" => b":80",
+        "GET https://" => b":443",
+        _ => b":",
+    };
+    let without = |port: &[u8]| {
+        let host = authority.strip_suffix(port)?;
+        // Colons inside of an address are not followed by a port.
+        let is_host = host.ends_with(b"]") || !host.contains(&b':');
+        (is_host && !host.is_empty()).then_some(host)
+    };
+    let authority = without(default_port)
+        .or_else(|| without(b":"))
+        .unwrap_or(authority);
+    for &byte in authority {
+        if byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=".contains(&byte) {
+            text.push(char::from(byte.to_ascii_lowercase()));
+        } else {
+            write!(text, "%{byte:02x}").expect("writing to a String does not fail");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

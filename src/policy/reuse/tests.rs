@@ -1,0 +1,204 @@
+//! Fresh, stale, and what clients insist on.
+
+use super::*;
+use crate::policy::testing::{at, get, head, ok};
+
+/// What becomes of a response with this Cache-Control, and a request with that, after `seconds`.
+fn after(seconds: i64, response: &str, request: &str) -> Reuse {
+    let head = ok(&[("cache-control", response)]);
+    let fields = [("cache-control", request)];
+    let req = get(if request.is_empty() { &[] } else { &fields });
+    Policy::origin().reuse(&head, &req, at(seconds))
+}
+
+const fn validate(fresh: bool, reason: Reason) -> Reuse {
+    Reuse::Validate { fresh, reason }
+}
+
+const STALE: Reuse = validate(false, Reason::Stale);
+const UNWANTED: Reuse = validate(true, Reason::RequestDirective);
+
+#[test]
+fn fresh_until_its_time_has_come() {
+    assert_eq!(after(0, "max-age=60", ""), Reuse::Fresh { age: 0, ttl: 60 });
+    assert_eq!(
+        after(59, "max-age=60", ""),
+        Reuse::Fresh { age: 59, ttl: 1 }
+    );
+    assert_eq!(after(60, "max-age=60", ""), STALE);
+    assert_eq!(
+        after(9, "max-age=60, must-revalidate", ""),
+        Reuse::Fresh { age: 9, ttl: 51 }
+    );
+}
+
+#[test]
+fn no_cache_is_asked_for_each_time() {
+    for request in ["", "max-stale", "no-cache"] {
+        let found = after(
+            0,
+            "no-cache, max-age=60, stale-while-revalidate=60",
+            request,
+        );
+        assert_eq!(found, validate(false, Reason::NoCache), "{request}");
+    }
+}
+
+#[test]
+fn a_request_may_insist() {
+    assert_eq!(
+        after(1, "max-age=60", "no-cache"),
+        validate(true, Reason::NoCache)
+    );
+    assert_eq!(after(0, "max-age=60", "max-age=0"), UNWANTED);
+    assert_eq!(after(9, "max-age=60", "max-age=8"), UNWANTED);
+    assert_eq!(
+        after(9, "max-age=60", "max-age=9"),
+        Reuse::Fresh { age: 9, ttl: 51 }
+    );
+    assert_eq!(after(9, "max-age=60", "min-fresh=52"), UNWANTED);
+    assert_eq!(
+        after(9, "max-age=60", "min-fresh=51"),
+        Reuse::Fresh { age: 9, ttl: 51 }
+    );
+    assert_eq!(
+        after(9, "max-age=60", "something"),
+        Reuse::Fresh { age: 9, ttl: 51 }
+    );
+}
+
+#[test]
+fn pragma_insists_too() {
+    let head = ok(&[("cache-control", "max-age=60")]);
+    let reuse = |fields: &[_]| Policy::origin().reuse(&head, &get(fields), at(1));
+    assert_eq!(
+        reuse(&[("pragma", "no-cache")]),
+        validate(true, Reason::NoCache)
+    );
+    assert_eq!(reuse(&[("pragma", "x")]), Reuse::Fresh { age: 1, ttl: 59 });
+    let both = [("pragma", "no-cache"), ("cache-control", "x")];
+    assert_eq!(reuse(&both), Reuse::Fresh { age: 1, ttl: 59 });
+}
+
+#[test]
+fn a_reload_does_not_ask_for_what_is_immutable() {
+    let line = "max-age=60, immutable";
+    assert_eq!(
+        after(1, line, "max-age=0"),
+        Reuse::Fresh { age: 1, ttl: 59 }
+    );
+    assert_eq!(after(1, line, "no-cache"), validate(true, Reason::NoCache));
+    assert_eq!(after(60, line, "max-age=0"), STALE);
+}
+
+#[test]
+fn stale_if_the_request_accepts_it() {
+    let stale = |request| after(70, "max-age=60", request);
+    assert_eq!(stale("max-stale"), Reuse::Fresh { age: 70, ttl: -10 });
+    assert_eq!(stale("max-stale=10"), Reuse::Fresh { age: 70, ttl: -10 });
+    assert_eq!(
+        stale("max-stale=10, max-age=70"),
+        Reuse::Fresh { age: 70, ttl: -10 }
+    );
+    for request in [
+        "max-stale=9",
+        "max-stale=x",
+        "max-stale, max-age=69",
+        "max-stale, min-fresh=1",
+    ] {
+        assert_eq!(stale(request), STALE, "{request}");
+    }
+    assert_eq!(
+        stale("max-stale, no-cache"),
+        validate(false, Reason::NoCache)
+    );
+}
+
+#[test]
+fn stale_while_it_is_fetched_anew() {
+    let line = "max-age=60, stale-while-revalidate=30";
+    let stale = |seconds| Reuse::StaleWhileRevalidate {
+        age: seconds,
+        ttl: 60 - seconds as i64,
+    };
+    assert_eq!(after(59, line, ""), Reuse::Fresh { age: 59, ttl: 1 });
+    assert_eq!(after(60, line, ""), stale(60));
+    assert_eq!(after(90, line, ""), stale(90));
+    assert_eq!(after(91, line, ""), STALE);
+    for request in ["max-age=69", "min-fresh=0", "max-stale=9", "max-age=0"] {
+        assert_eq!(after(70, line, request), STALE, "{request}");
+    }
+    assert_eq!(
+        after(70, line, "no-cache"),
+        validate(false, Reason::NoCache)
+    );
+    assert_eq!(
+        after(70, line, "max-stale=10"),
+        Reuse::Fresh { age: 70, ttl: -10 }
+    );
+}
+
+#[test]
+fn never_stale_where_that_is_forbidden() {
+    for forbids in ["must-revalidate", "proxy-revalidate", "s-maxage=60"] {
+        let line = format!("max-age=60, stale-while-revalidate=99, stale-if-error=99, {forbids}");
+        for request in ["", "max-stale", "stale-if-error=99"] {
+            assert_eq!(after(61, &line, request), STALE, "{forbids}, {request}");
+            let head = ok(&[("cache-control", &line)]);
+            let req = get(&[("cache-control", request)]);
+            assert_eq!(
+                Policy::origin().stale_if_error(&head, &req, at(61)),
+                None,
+                "{forbids}"
+            );
+        }
+    }
+}
+
+#[test]
+fn stale_when_the_origin_fails() {
+    let answer = |seconds, response: &str, request: &str| {
+        let head = ok(&[("cache-control", response)]);
+        let req = get(&[("cache-control", request)]);
+        Policy::origin().stale_if_error(&head, &req, at(seconds))
+    };
+    let line = "max-age=60, stale-if-error=30";
+    assert_eq!(answer(70, line, ""), Some((70, -10)));
+    assert_eq!(answer(90, line, ""), Some((90, -30)));
+    assert_eq!(answer(91, line, ""), None);
+    assert_eq!(answer(91, line, "stale-if-error=31"), Some((91, -31)));
+    assert_eq!(
+        answer(70, "max-age=60", "stale-if-error=10"),
+        Some((70, -10))
+    );
+    assert_eq!(answer(70, "max-age=60", ""), None);
+    assert_eq!(answer(70, line, "no-cache"), None);
+    assert_eq!(answer(10, line, "max-age=0"), Some((10, 50)));
+}
+
+#[test]
+fn defaults_for_origins_that_say_nothing() {
+    let policy = Policy::origin()
+        .default_stale_while_revalidate(Duration::from_secs(10))
+        .default_stale_if_error(Duration::from_secs(20));
+    let reuse = |line, seconds| {
+        let head = head(&policy, 200, &[("cache-control", line)]);
+        let error = policy.stale_if_error(&head, &get(&[]), at(seconds));
+        (policy.reuse(&head, &get(&[]), at(seconds)), error)
+    };
+    let revalidated = Reuse::StaleWhileRevalidate { age: 70, ttl: -10 };
+    assert_eq!(reuse("max-age=60", 70), (revalidated, Some((70, -10))));
+    assert_eq!(reuse("max-age=60", 80), (STALE, Some((80, -20))));
+    assert_eq!(reuse("max-age=60", 81), (STALE, None));
+    let none = "max-age=60, stale-while-revalidate=0, stale-if-error=0";
+    assert_eq!(reuse(none, 61), (STALE, None));
+    assert_eq!(reuse("max-age=60, must-revalidate", 61), (STALE, None));
+}
+
+#[test]
+fn only_from_the_store() {
+    let policy = Policy::origin();
+    assert!(policy.only_if_cached(&get(&[("cache-control", "x, Only-If-Cached")])));
+    assert!(!policy.only_if_cached(&get(&[("cache-control", "x=\"only-if-cached\"")])));
+    assert!(!policy.only_if_cached(&get(&[])));
+}

@@ -1,0 +1,192 @@
+//! §3: may it be stored, and for how long.
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, TRANSFER_ENCODING, UPGRADE},
+    request,
+};
+
+use super::{
+    Admit, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies, list, reference,
+};
+
+/// How long a response that can be validated is of use after it went stale.
+const FOR_VALIDATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether the cache has a part in a request.
+pub(super) fn admit(req: &request::Parts) -> Admit {
+    if !matches!(req.method, Method::GET | Method::HEAD) {
+        // An unknown method may be unsafe (§4.4).
+        return if is_safe(&req.method) || req.method == Method::CONNECT {
+            Admit::Pass(Reason::Method)
+        } else {
+            Admit::Invalidate
+        };
+    }
+    if has_body(&req.headers) || asks_for_upgrade(&req.headers) {
+        return Admit::Pass(Reason::RequestBody);
+    }
+    // Such a request might be answered from the store (§5.2.1.5), but nothing of it may be kept,
+    // so nobody could share its answer. `only-if-cached` still may not go to the origin.
+    let directives = RequestDirectives::parse(&req.headers);
+    if directives.no_store && !directives.only_if_cached {
+        return Admit::Pass(Reason::NoStore);
+    }
+    Admit::Lookup
+}
+
+/// Whether a method is registered as safe (RFC 9110 §9.2.1).
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(
+        method.as_str(),
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PROPFIND" | "QUERY" | "REPORT" | "SEARCH"
+    )
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    headers.contains_key(TRANSFER_ENCODING)
+        || lengths.any(|length| list::digits(length.as_bytes()) != Some(0))
+}
+
+/// An offer of cleartext HTTP/2 is none that a cache could spoil (RFC 9113 §3.1).
+fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    list::members(headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+}
+
+/// Whether a response may be kept (§3), and for how long it is of use.
+pub(super) fn keep(policy: &Policy, req: &request::Parts, head: &Head, now: SystemTime) -> Keep {
+    let hindrance = method_hindrance(req, head)
+        .or_else(|| secrecy_hindrance(req, head))
+        .or_else(|| status_hindrance(head));
+    if let Some(reason) = hindrance {
+        return Keep::No(reason);
+    }
+    let keep = use_from(policy, head, now);
+    if keep.is_zero() {
+        return Keep::No(Reason::NoFreshness);
+    }
+    Keep::For(keep)
+}
+
+fn method_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
+    match req.method {
+        Method::GET => None,
+        Method::HEAD => Some(Reason::Partial),
+        Method::POST if answers_get(req, head) => None,
+        _ => Some(Reason::Method),
+    }
+}
+
+/// Whether the response to a POST is what a GET of the same target would bring (RFC 9110 §9.3.3).
+fn answers_get(req: &request::Parts, head: &Head) -> bool {
+    let target = Key::of(req);
+    head.status() == StatusCode::OK
+        && is_explicit(head)
+        && head
+            .headers()
+            .get(CONTENT_LOCATION)
+            .and_then(|location| reference::resolve(&target, location))
+            .is_some_and(|location| location == target)
+}
+
+fn status_hindrance(head: &Head) -> Option<Reason> {
+    let (status, directives) = (head.status(), head.directives());
+    match status.as_u16() {
+        // What they mean depends on the ranges and conditions of the request.
+        206 | 416 => return Some(Reason::Partial),
+        ..200 | 304 | 412 => return Some(Reason::Status),
+        _ => {}
+    }
+    if directives.must_understand && !is_understood(status) {
+        return Some(Reason::Status); // §5.2.2.3
+    }
+    let has_lifetime = !head.stored.lifetime.duration.is_zero();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let allowed = if is_error {
+        // An error is kept for the time that it is fresh; nobody asks whether it still holds.
+        has_lifetime && may_be_cached_silently(head)
+    } else {
+        may_be_cached_silently(head)
+    };
+    (!allowed && !is_explicit(head)).then_some(Reason::Status)
+}
+
+fn secrecy_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
+    let directives = head.directives();
+    let shared = directives.is_shared();
+    let has = |field| req.headers.contains_key(field);
+    // Who says `must-understand` means `no-store` for those who do not (§5.2.2.3).
+    let no_store = directives.no_store && !directives.must_understand;
+    if no_store || RequestDirectives::parse(&req.headers).no_store {
+        Some(Reason::NoStore)
+    } else if directives.private {
+        Some(Reason::Private)
+    } else if *head.varies() == Varies::Always {
+        Some(Reason::VaryStar)
+    } else if has(AUTHORIZATION) && !shared && !directives.must_revalidate {
+        Some(Reason::Authorization) // §3.5
+    } else if matches!(head.status().as_u16(), 401 | 407) && !shared {
+        // An answer to who brings no credentials must not reach those who do.
+        Some(Reason::Authorization)
+    } else if has(COOKIE) && !shared {
+        Some(Reason::Cookie)
+    } else if head.sets_cookie && !shared {
+        Some(Reason::SetCookie) // §7.3
+    } else {
+        None
+    }
+}
+
+/// Whether the origin itself states how long it is fresh.
+fn is_explicit(head: &Head) -> bool {
+    use Source::{Expires, MaxAge, SharedMaxAge};
+    matches!(head.stored.lifetime.source, SharedMaxAge | MaxAge | Expires)
+}
+
+fn may_be_cached_silently(head: &Head) -> bool {
+    head.directives().public || is_heuristically_cacheable(head.status())
+}
+
+/// Statuses that may be kept though nobody says for how long (RFC 9110 §15.1); not 206.
+pub(super) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+    )
+}
+
+/// Final statuses of RFC 9110 whose caching needs nothing that is not done here.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=411 | 413..=415 | 417 | 421 | 422 | 426
+            | 500..=505
+    )
+}
+
+/// For how long it is of use: as it is, then stale as far as that is allowed, or for validation.
+fn use_from(policy: &Policy, head: &Head, now: SystemTime) -> Duration {
+    let directives = head.directives();
+    let ttl = head.ttl(now);
+    let fresh = if directives.no_cache { 0 } else { ttl.max(0) };
+    let stale = if directives.forbids_stale() {
+        0
+    } else {
+        let windows = [policy.revalidate_window(head), policy.error_window(head)];
+        let window = windows.into_iter().flatten().max().unwrap_or_default();
+        ttl.saturating_add(i64::try_from(window.as_secs()).unwrap_or(i64::MAX))
+    };
+    let validated = if head.has_validator() {
+        ttl.max(0).saturating_add(FOR_VALIDATION.as_secs() as i64)
+    } else {
+        0
+    };
+    let seconds = fresh.max(stale).max(validated);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
