@@ -4,3 +4,4 @@ pub mod body_end;
 pub mod clock;
 pub mod outcome;
 pub mod policy;
+pub mod store;

@@ -1,0 +1,363 @@
+//! Records to bytes and back.
+//!
+//! ```text
+//!  0  "LRDR"          4  version (1)      5  kind: R response, V vary marker
+//!  6  id: the response's EntryId, or the marker's epoch
+//! 14  length of the front
+//! 18  front           key, then head or marker
+//!     rest            verdict, trailers, length of the body, body; nothing for a marker
+//! ```
+//!
+//! Numbers are big-endian. The front is what a 304 renews: it can be replaced without reading
+//! what follows, and its [`OPENING`] tells of which response it is. Whoever can write to the
+//! store could have written these bytes, so decoding trusts none of them.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{BufMut, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+use super::{Entry, EntryId, Payload, Record, payload::Verdict};
+use crate::policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary};
+
+const MAGIC: &[u8; 4] = b"LRDR";
+const VERSION: u8 = 1;
+const RESPONSE: u8 = b'R';
+const VARY: u8 = b'V';
+
+/// The length of magic, version, kind and id: what a response is told apart by.
+pub(super) const OPENING: usize = 14;
+
+/// Bodies from here on are slices of the bytes they came in; smaller ones are copied, so that
+/// they do not keep a whole read buffer alive.
+const ZERO_COPY: usize = 64 * 1024;
+
+/// Why some bytes are not the record that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// They are something else altogether.
+    Foreign,
+    /// They are of another version.
+    Version(u8),
+    /// They are the record of another key.
+    OtherKey,
+    /// They end too early, or go on after the end.
+    Length,
+    /// Some value is not possible.
+    Value(&'static str),
+}
+
+/// The bytes of `record`, as it is kept under `key`.
+pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
+    match record {
+        Record::Response(Entry { id, head, body }) => {
+            let data = body.data();
+            let room = 256 + key.as_str().len() + head.weight() + body.weight();
+            let mut out = Vec::with_capacity(room);
+            out.extend_from_slice(&opening(RESPONSE, id.0));
+            out.extend_from_slice(&front(key, |out| put_head(out, head.stored())));
+            out.put_u8(match body.verdict().get() {
+                None => 0,
+                Some(false) => 1,
+                Some(true) => 2,
+            });
+            out.put_u8(body.trailers().is_some().into());
+            if let Some(trailers) = body.trailers() {
+                put_fields(&mut out, trailers);
+            }
+            out.put_u64(data.len() as u64);
+            out.extend_from_slice(data);
+            out.into()
+        }
+        Record::Vary(vary) => {
+            let mut out = opening(VARY, vary.epoch).to_vec();
+            out.extend_from_slice(&front(key, |out| {
+                put_time(out, vary.until);
+                let names = vary.fields.names();
+                out.put_u32(names.len() as u32);
+                for name in names {
+                    put_text(out, name.as_str().as_bytes());
+                }
+            }));
+            out.into()
+        }
+    }
+}
+
+/// The first [`OPENING`] bytes of the response `id`.
+pub(super) fn opening_of(id: EntryId) -> Bytes {
+    Bytes::copy_from_slice(&opening(RESPONSE, id.0))
+}
+
+/// The front of a response under `key` with this head: its length, and the bytes.
+pub(super) fn front_of(key: &Key, head: &Head) -> Bytes {
+    front(key, |out| put_head(out, head.stored())).into()
+}
+
+/// The record in `bytes`, if it is whole and that of `key`.
+pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
+    let mut input = Input { bytes, at: 0 };
+    if input.take(MAGIC.len()) != Ok(MAGIC) {
+        return Err(Damage::Foreign);
+    }
+    match input.u8()? {
+        VERSION => {}
+        other => return Err(Damage::Version(other)),
+    }
+    let kind = input.u8()?;
+    let id = input.u64()?;
+    let front = input.u32()? as usize;
+    let end = input.at.checked_add(front).ok_or(Damage::Length)?;
+    if input.text()? != key.as_str().as_bytes() {
+        return Err(Damage::OtherKey);
+    }
+    let record = match kind {
+        RESPONSE => {
+            let head = Arc::new(Head::restore(input.head()?));
+            input.expect_at(end)?;
+            let id = EntryId(id);
+            let body = input.payload()?;
+            Record::Response(Entry { id, head, body })
+        }
+        VARY => {
+            let vary = input.vary(id)?;
+            input.expect_at(end)?;
+            Record::Vary(Arc::new(vary))
+        }
+        _ => return Err(Damage::Value("kind")),
+    };
+    input.expect_at(bytes.len())?;
+    Ok(record)
+}
+
+fn opening(kind: u8, id: u64) -> [u8; OPENING] {
+    let mut out = [0; OPENING];
+    let mut to = &mut out[..];
+    to.put_slice(MAGIC);
+    to.put_u8(VERSION);
+    to.put_u8(kind);
+    to.put_u64(id);
+    out
+}
+
+fn front(key: &Key, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![0; 4];
+    put_text(&mut out, key.as_str().as_bytes());
+    fill(&mut out);
+    let len = (out.len() - 4) as u32;
+    out[..4].copy_from_slice(&len.to_be_bytes());
+    out
+}
+
+fn put_head(out: &mut Vec<u8>, head: &StoredHead) {
+    out.put_u16(head.status.as_u16());
+    out.put_u8(match head.version {
+        Version::HTTP_09 => 9,
+        Version::HTTP_10 => 10,
+        Version::HTTP_2 => 20,
+        Version::HTTP_3 => 30,
+        _ => 11,
+    });
+    put_time(out, head.received);
+    put_duration(out, head.initial_age);
+    put_duration(out, head.lifetime.duration);
+    out.put_u8(match head.lifetime.source {
+        Source::None => 0,
+        Source::SharedMaxAge => 1,
+        Source::MaxAge => 2,
+        Source::Expires => 3,
+        Source::Heuristic => 4,
+        Source::Configured => 5,
+    });
+    put_fields(out, &head.headers);
+}
+
+fn put_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    out.put_u32(fields.len() as u32);
+    for (name, value) in fields {
+        put_text(out, name.as_str().as_bytes());
+        put_text(out, value.as_bytes());
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    out.put_u32(text.len() as u32);
+    out.extend_from_slice(text);
+}
+
+/// A time before 1970 is a clock that was never set: it is kept as 1970.
+fn put_time(out: &mut Vec<u8>, time: SystemTime) {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    put_duration(out, since.unwrap_or_default());
+}
+
+fn put_duration(out: &mut Vec<u8>, duration: Duration) {
+    out.put_u64(duration.as_secs());
+    out.put_u32(duration.subsec_nanos());
+}
+
+/// The bytes yet to be read.
+struct Input<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Damage> {
+        let end = self.at.checked_add(len).ok_or(Damage::Length)?;
+        let taken = self.bytes.get(self.at..end).ok_or(Damage::Length)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+        self.take(N)?.try_into().map_err(|_| Damage::Length)
+    }
+
+    fn u8(&mut self) -> Result<u8, Damage> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16, Damage> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Damage> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Damage> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], Damage> {
+        let len = self.u32()? as usize;
+        self.take(len)
+    }
+
+    fn expect_at(&self, end: usize) -> Result<(), Damage> {
+        if self.at == end {
+            Ok(())
+        } else {
+            Err(Damage::Length)
+        }
+    }
+
+    fn duration(&mut self) -> Result<Duration, Damage> {
+        match (self.u64()?, self.u32()?) {
+            (secs, nanos @ ..1_000_000_000) => Ok(Duration::new(secs, nanos)),
+            _ => Err(Damage::Value("duration")),
+        }
+    }
+
+    fn time(&mut self) -> Result<SystemTime, Damage> {
+        let since = self.duration()?;
+        let time = SystemTime::UNIX_EPOCH.checked_add(since);
+        time.ok_or(Damage::Value("time"))
+    }
+
+    fn name(&mut self) -> Result<HeaderName, Damage> {
+        HeaderName::from_bytes(self.text()?).map_err(|_| Damage::Value("field name"))
+    }
+
+    fn fields(&mut self) -> Result<HeaderMap, Damage> {
+        let count = self.u32()?;
+        // Not all at once: the count may be a lie.
+        let mut fields = HeaderMap::with_capacity(count.min(64) as usize);
+        for _ in 0..count {
+            let name = self.name()?;
+            let value = HeaderValue::from_bytes(self.text()?);
+            let value = value.map_err(|_| Damage::Value("field value"))?;
+            let added = fields.try_append(name, value);
+            added.map_err(|_| Damage::Value("number of fields"))?;
+        }
+        Ok(fields)
+    }
+
+    fn head(&mut self) -> Result<StoredHead, Damage> {
+        let status = StatusCode::from_u16(self.u16()?).map_err(|_| Damage::Value("status"))?;
+        let version = match self.u8()? {
+            9 => Version::HTTP_09,
+            10 => Version::HTTP_10,
+            11 => Version::HTTP_11,
+            20 => Version::HTTP_2,
+            30 => Version::HTTP_3,
+            _ => return Err(Damage::Value("version")),
+        };
+        let received = self.time()?;
+        let initial_age = self.duration()?;
+        let duration = self.duration()?;
+        let source = match self.u8()? {
+            0 => Source::None,
+            1 => Source::SharedMaxAge,
+            2 => Source::MaxAge,
+            3 => Source::Expires,
+            4 => Source::Heuristic,
+            5 => Source::Configured,
+            _ => return Err(Damage::Value("source of the lifetime")),
+        };
+        Ok(StoredHead {
+            status,
+            version,
+            headers: self.fields()?,
+            received,
+            initial_age,
+            lifetime: Lifetime { duration, source },
+        })
+    }
+
+    fn vary(&mut self, epoch: u64) -> Result<Vary, Damage> {
+        let until = self.time()?;
+        let count = self.u32()?;
+        let names: Result<Vec<_>, _> = (0..count).map(|_| self.name()).collect();
+        Ok(Vary {
+            epoch,
+            fields: Fields::new(names?),
+            until,
+        })
+    }
+
+    fn payload(&mut self) -> Result<Payload, Damage> {
+        let verdict = match self.u8()? {
+            0 => Verdict::default(),
+            1 => Verdict::known(false),
+            2 => Verdict::known(true),
+            _ => return Err(Damage::Value("verdict")),
+        };
+        let trailers = match self.u8()? {
+            0 => None,
+            1 => Some(self.fields()?),
+            _ => return Err(Damage::Value("trailers")),
+        };
+        let len = usize::try_from(self.u64()?).map_err(|_| Damage::Length)?;
+        let start = self.at;
+        let data = self.take(len)?;
+        let data = if len < ZERO_COPY {
+            Bytes::copy_from_slice(data)
+        } else {
+            self.bytes.slice(start..self.at)
+        };
+        Ok(Payload::new(data, trailers).with_verdict(verdict))
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Foreign => f.write_str("not a record"),
+            Damage::Version(version) => write!(f, "a record of version {version}"),
+            Damage::OtherKey => f.write_str("the record of another key"),
+            Damage::Length => f.write_str("a record of the wrong length"),
+            Damage::Value(what) => write!(f, "a record with an impossible {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Damage {}

@@ -1,0 +1,238 @@
+//! Tests of the codec: what comes back is what went in, and nothing else comes back.
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::*;
+
+fn headers() -> impl Strategy<Value = HeaderMap> {
+    // Few names, so that some repeat; any byte that a field value may have.
+    let name = prop_oneof!["x-[a-c]", "[a-z][a-z0-9-]{0,20}"];
+    let value = vec(prop_oneof![32u8..=126, 128u8..=255, Just(b'\t')], 0..40);
+    vec((name, value), 0..12).prop_map(|fields| {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.append(name, HeaderValue::from_bytes(&value).unwrap());
+        }
+        map
+    })
+}
+
+fn stored_head() -> impl Strategy<Value = StoredHead> {
+    let version = prop_oneof![
+        Just(Version::HTTP_10),
+        Just(Version::HTTP_11),
+        Just(Version::HTTP_2),
+        Just(Version::HTTP_3)
+    ];
+    let source = prop_oneof![
+        Just(Source::None),
+        Just(Source::SharedMaxAge),
+        Just(Source::MaxAge),
+        Just(Source::Expires),
+        Just(Source::Heuristic),
+        Just(Source::Configured)
+    ];
+    let received = (0u64..1 << 40, 0u32..1_000_000_000);
+    let seconds = || any::<u64>().prop_map(Duration::from_secs);
+    (
+        100u16..1000,
+        version,
+        headers(),
+        received,
+        seconds(),
+        seconds(),
+        source,
+    )
+        .prop_map(
+            |(status, version, headers, (secs, nanos), initial_age, duration, source)| StoredHead {
+                status: StatusCode::from_u16(status).unwrap(),
+                version,
+                headers,
+                received: SystemTime::UNIX_EPOCH + Duration::new(secs, nanos),
+                initial_age,
+                lifetime: Lifetime { duration, source },
+            },
+        )
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let body = prop_oneof![
+        vec(any::<u8>(), 0..200),
+        vec(any::<u8>(), ZERO_COPY..ZERO_COPY + 2)
+    ];
+    (
+        any::<u64>(),
+        stored_head(),
+        body,
+        option::of(headers()),
+        any::<Option<bool>>(),
+    )
+        .prop_map(|(id, head, body, trailers, verdict)| Entry {
+            id: EntryId(id),
+            head: Arc::new(Head::restore(head)),
+            body: Payload::new(body.into(), trailers)
+                .with_verdict(verdict.map_or_else(Verdict::default, Verdict::known)),
+        })
+}
+
+fn vary() -> Vary {
+    Vary {
+        epoch: 0xfeed,
+        fields: Fields::new([http::header::ACCEPT, http::header::ORIGIN]),
+        until: SystemTime::UNIX_EPOCH + Duration::new(1_800_000_000, 5),
+    }
+}
+
+fn key() -> Key {
+    Key::parse("GET http://a.example/päth?q=1")
+}
+
+fn small() -> Bytes {
+    let mut headers = HeaderMap::new();
+    headers.append("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+    headers.append("x-twice", HeaderValue::from_static("1"));
+    headers.append("x-twice", HeaderValue::from_static("2"));
+    let head = StoredHead {
+        status: StatusCode::OK,
+        version: Version::HTTP_11,
+        headers: headers.clone(),
+        received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        initial_age: Duration::from_secs(3),
+        lifetime: Lifetime {
+            duration: Duration::from_secs(60),
+            source: Source::MaxAge,
+        },
+    };
+    let entry = Entry {
+        id: EntryId(7),
+        head: Arc::new(Head::restore(head)),
+        body: Payload::new(Bytes::from_static(b"body"), Some(headers)),
+    };
+    encode(&key(), &Record::Response(entry))
+}
+
+#[track_caller]
+fn assert_same(got: Record, want: &Entry) {
+    let Record::Response(got) = got else {
+        panic!("not a response: {got:?}");
+    };
+    assert_eq!(got.id, want.id);
+    assert_eq!(got.head.stored(), want.head.stored());
+    assert_eq!(got.body.data(), want.body.data());
+    assert_eq!(got.body.trailers(), want.body.trailers());
+    assert_eq!(got.body.verdict().get(), want.body.verdict().get());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn responses_survive(entry in entry()) {
+        let bytes = encode(&key(), &Record::Response(entry.clone()));
+        assert_same(decode(&key(), &bytes).unwrap(), &entry);
+    }
+
+    #[test]
+    fn a_renewed_front_goes_with_the_old_rest(entry in entry(), head in stored_head()) {
+        let old = encode(&key(), &Record::Response(entry.clone()));
+        let rest = OPENING + front_of(&key(), &entry.head).len();
+        let head = Arc::new(Head::restore(head));
+        let mut renewed = opening_of(entry.id).to_vec();
+        prop_assert_eq!(&renewed, &old[..OPENING]);
+        renewed.extend_from_slice(&front_of(&key(), &head));
+        renewed.extend_from_slice(&old[rest..]);
+        let want = Entry { head, ..entry };
+        assert_same(decode(&key(), &renewed.into()).unwrap(), &want);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300), opened: bool, kind: bool) {
+        let mut input = Vec::new();
+        if opened {
+            input.extend_from_slice(&opening(if kind { RESPONSE } else { VARY }, 1));
+        }
+        input.extend_from_slice(&bytes);
+        prop_assert!(decode(&key(), &input.into()).is_err());
+    }
+
+    #[test]
+    fn no_changed_byte_makes_it_panic(at: proptest::sample::Index, to: u8) {
+        let mut bytes = small().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = to;
+        let _ = decode(&key(), &bytes.into());
+    }
+}
+
+#[test]
+fn markers_survive() {
+    let vary = vary();
+    let bytes = encode(&key(), &Record::Vary(Arc::new(vary.clone())));
+    match decode(&key(), &bytes) {
+        Ok(Record::Vary(got)) => assert_eq!(*got, vary),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_truncation_and_any_surplus_is_an_error() {
+    let marker = encode(&key(), &Record::Vary(Arc::new(vary())));
+    for whole in [small(), marker] {
+        for len in 0..whole.len() {
+            assert!(decode(&key(), &whole.slice(..len)).is_err(), "cut at {len}");
+        }
+        let mut longer = whole.to_vec();
+        longer.push(0);
+        assert_eq!(decode(&key(), &longer.into()).unwrap_err(), Damage::Length);
+    }
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_answered() {
+    let other = Key::parse("GET http://b.example/");
+    assert_eq!(decode(&other, &small()).unwrap_err(), Damage::OtherKey);
+
+    let mut newer = small().to_vec();
+    newer[4] = 2;
+    assert_eq!(
+        decode(&key(), &newer.into()).unwrap_err(),
+        Damage::Version(2)
+    );
+    let foreign = Bytes::from_static(b"{\"json\": true}");
+    assert_eq!(decode(&key(), &foreign).unwrap_err(), Damage::Foreign);
+}
+
+#[test]
+fn lengths_that_lie_are_errors() {
+    // Every length and count is a number somewhere: overwrite each place with the largest.
+    let whole = small();
+    for at in OPENING..whole.len() - 4 {
+        let mut bytes = whole.to_vec();
+        bytes[at..at + 4].copy_from_slice(&[0xff; 4]);
+        let _ = decode(&key(), &bytes.into());
+    }
+}
+
+#[test]
+fn small_bodies_are_copied_and_large_ones_are_not() {
+    for (len, shared) in [(100, false), (ZERO_COPY, true)] {
+        let head = match decode(&key(), &small()).unwrap() {
+            Record::Response(entry) => entry.head,
+            Record::Vary(_) => unreachable!("it is a response"),
+        };
+        let entry = Entry {
+            id: EntryId(1),
+            head,
+            body: Payload::new(vec![7; len].into(), None),
+        };
+        let bytes = encode(&key(), &Record::Response(entry));
+        let within = bytes.as_ptr_range();
+        match decode(&key(), &bytes).unwrap() {
+            Record::Response(got) => {
+                assert_eq!(within.contains(&got.body.data().as_ptr()), shared);
+            }
+            Record::Vary(_) => unreachable!("it is a response"),
+        }
+    }
+}

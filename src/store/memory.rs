@@ -1,0 +1,239 @@
+//! Records in memory, bounded in bytes.
+
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
+
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
+};
+use tokio::time::Instant;
+
+use super::{EntryId, Record, Store, StoreError};
+use crate::{
+    clock::Clock,
+    policy::{Head, Key},
+};
+
+/// What a record costs besides its bytes: its slot and its key's in the table (which is up to
+/// half empty), and the small allocations that it shares out.
+const OVERHEAD: usize = 2 * (size_of::<Kept>() + size_of::<Key>()) + 128;
+
+/// The room left for the head and key of a record when shards are made to fit the largest.
+const HEAD_ROOM: u64 = 64 * 1024;
+
+/// The largest body that is kept unless told otherwise.
+const MAX_OBJECT: u64 = 8 * 1024 * 1024;
+
+/// Keeps records in memory, within a budget of bytes.
+///
+/// Bodies, heads, keys and what it takes to keep them count alike. When the budget is spent,
+/// what is used least makes room (CLOCK-Pro). Clones share what they keep.
+///
+/// ```
+/// use larder::store::MemoryStore;
+///
+/// let store = MemoryStore::new(256 * 1024 * 1024).with_max_object(1024 * 1024);
+/// assert_eq!(store.stats().entries, 0);
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    table: Arc<Table>,
+    budget: u64,
+    max_object: u64,
+    /// The weight above which the table would silently refuse a record.
+    heaviest: u64,
+    clock: Clock,
+}
+
+/// How much a [`MemoryStore`] keeps at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// How many records, those included that have expired and were not asked for since.
+    pub entries: u64,
+    /// What they weigh, in bytes, against the budget.
+    pub bytes: u64,
+}
+
+type Table = Cache<Key, Kept, ByWeight>;
+
+/// A record in the table.
+#[derive(Clone)]
+struct Kept {
+    record: Record,
+    /// When it is of no use any more; `None` is so far off that no clock can say it.
+    until: Option<Instant>,
+    /// Reckoned once: the table's books are wrong if an item's weight differs between two looks.
+    weight: u64,
+}
+
+#[derive(Clone)]
+struct ByWeight;
+
+impl MemoryStore {
+    /// A store of at most `budget` bytes, that keeps bodies of at most 8 MiB.
+    pub fn new(budget: u64) -> Self {
+        Self::build(budget, MAX_OBJECT)
+    }
+
+    /// A new, empty store of the same budget, that keeps bodies of at most `bytes`.
+    ///
+    /// A record larger than this is not kept. One that is too large for a small budget (its
+    /// weight above some 97 % of it) is not kept either.
+    pub fn with_max_object(self, bytes: u64) -> Self {
+        Self::build(self.budget, bytes)
+    }
+
+    fn build(budget: u64, max_object: u64) -> Self {
+        let shards = shards(budget, max_object);
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            // All shards have the same capacity, rounded up: so that the sum is not above budget.
+            .weight_capacity(budget - budget % shards as u64)
+            // Sets how many evicted keys are remembered, to tell returning ones from newcomers.
+            .estimated_items_capacity((budget / 4096).clamp(1, 1 << 20) as usize)
+            .build()
+            .expect("both capacities are given");
+        let table = Cache::with_options(
+            options,
+            ByWeight,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        );
+        MemoryStore {
+            // An item must fit into the hot part of its shard, 97 %.
+            heaviest: table.shard_capacity() / 100 * 97,
+            table: Arc::new(table),
+            budget,
+            max_object,
+            clock: Clock::system(),
+        }
+    }
+
+    /// How much is kept at present.
+    pub fn stats(&self) -> MemoryStats {
+        MemoryStats {
+            entries: self.table.len() as u64,
+            bytes: self.table.weight(),
+        }
+    }
+
+    fn until(&self, keep: Duration) -> Option<Instant> {
+        self.clock.instant().checked_add(keep)
+    }
+}
+
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let Some(kept) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let now = self.clock.instant();
+        if kept.expired(now) {
+            self.table.remove_if(key, |kept| kept.expired(now));
+            return Ok(None);
+        }
+        Ok(Some(kept.record))
+    }
+
+    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
+        let body = match &record {
+            Record::Response(entry) => entry.body.data().len() as u64,
+            Record::Vary(_) => 0,
+        };
+        let weight = weight(key, &record);
+        if body > self.max_object || weight > self.heaviest || keep.is_zero() {
+            // Not kept, but what it would have replaced is out of date all the same.
+            self.table.remove(key);
+        } else {
+            let until = self.until(keep);
+            let kept = Kept {
+                record,
+                until,
+                weight,
+            };
+            self.table.insert(key.clone(), kept);
+        }
+        Ok(())
+    }
+
+    async fn refresh(
+        &self,
+        key: &Key,
+        old: EntryId,
+        head: Arc<Head>,
+        keep: Duration,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.instant();
+        let until = self.until(keep);
+        // The closure runs under the shard's lock: it must not touch the table. The table weighs
+        // the item anew when it is done. Should the item have grown beyond the budget, the next
+        // put makes room. As no placeholder outlives this call, there is nothing to wait for.
+        let done = self.table.entry(key, Some(Duration::ZERO), |key, kept| {
+            let expired = kept.expired(now);
+            match &mut kept.record {
+                Record::Response(entry) if entry.id == old && !expired => entry.head = head,
+                _ => return EntryAction::Retain(false),
+            }
+            kept.until = until;
+            kept.weight = weight(key, &kept.record);
+            if kept.weight > self.heaviest {
+                return EntryAction::Remove;
+            }
+            EntryAction::Retain(true)
+        });
+        Ok(matches!(done, EntryResult::Retained(true)))
+    }
+
+    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+        let now = self.clock.instant();
+        let removed = self.table.remove(key);
+        Ok(removed.is_some_and(|(_, kept)| !kept.expired(now)))
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        self.table.clear();
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn expired(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl Weighter<Key, Kept> for ByWeight {
+    fn weight(&self, _: &Key, kept: &Kept) -> u64 {
+        kept.weight
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("budget", &self.budget)
+            .field("max_object", &self.max_object)
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+/// What keeping this takes, in bytes. Never 0: that would mean "never evict".
+fn weight(key: &Key, record: &Record) -> u64 {
+    let record = match record {
+        Record::Response(entry) => entry.head.weight() + entry.body.weight(),
+        Record::Vary(vary) => size_of_val(&**vary) + vary.fields.names().len() * 48,
+    };
+    (OVERHEAD + key.as_str().len() + record) as u64
+}
+
+/// How many shards: four for each core, so that cores seldom meet at one lock, unless the budget
+/// is small. Capacity is per shard, and a shard should hold four of the largest records: one
+/// that does not fit is refused, and one that just fits drives everything else out of its shard.
+fn shards(budget: u64, max_object: u64) -> usize {
+    let largest = max_object.saturating_add(HEAD_ROOM);
+    let fit = (budget / largest.saturating_mul(4)).max(1);
+    let wanted = 4 * available_parallelism().map_or(1, |cores| cores.get());
+    // The table rounds up to a power of two: round down before.
+    1 << fit.min(wanted as u64).ilog2()
+}

@@ -1,0 +1,88 @@
+//! Keeping records under keys.
+//!
+//! A store keeps, it does not judge: it never decides freshness and never picks a variant. It may
+//! forget anything at any time.
+
+#[cfg(feature = "redis")]
+mod codec;
+mod error;
+#[cfg(feature = "memory")]
+mod memory;
+mod payload;
+#[cfg(feature = "redis")]
+mod redis;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+#[cfg(feature = "memory")]
+pub use self::memory::{MemoryStats, MemoryStore};
+#[cfg(feature = "redis")]
+pub use self::redis::{Availability, RedisConfig, RedisStore};
+pub use self::{
+    error::StoreError,
+    payload::{Payload, Verdict},
+};
+use crate::policy::{Head, Key, Vary};
+
+/// A place where records are kept.
+///
+/// # Contract
+///
+/// - An error means: not known. The cache then goes to the origin as on a miss; it never fails
+///   a request because of a store. So a store answers soon, or with an error.
+/// - `put` is all or nothing: no reader ever sees half a record.
+/// - After `remove` or `clear` has answered, nothing older is returned.
+/// - `keep` is how long the record is of use; a store drops it then, and may do so sooner.
+pub trait Store: Send + Sync + 'static {
+    /// The record kept under `key`.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+
+    /// Keeps `record` under `key`, in place of what was there.
+    fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the response `old` that is kept under `key` a new head, and keeps its body; does
+    /// nothing and answers `false` when something else is there by now.
+    fn refresh(
+        &self,
+        key: &Key,
+        old: EntryId,
+        head: Arc<Head>,
+        keep: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Forgets `key`. Answers whether there was anything.
+    fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Forgets everything.
+    fn clear(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What is kept under a key.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A response.
+    Response(Entry),
+    /// The mark that the responses are kept under keys of their own, one for each variant.
+    Vary(Arc<Vary>),
+}
+
+/// A stored response. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Which response this is, among all that were ever stored under its key.
+    pub id: EntryId,
+    /// Its head.
+    pub head: Arc<Head>,
+    /// Its body and trailers.
+    pub body: Payload,
+}
+
+/// Identifies one stored response: it stays when the head is freshened, and changes when the
+/// response is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EntryId(pub u64);
