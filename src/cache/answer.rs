@@ -1,0 +1,194 @@
+//! Responses made from what is stored, and the fields that tell what the cache did.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
+    request, response,
+};
+
+use super::{
+    body::ResponseBody,
+    core::{Core, random},
+};
+use crate::{
+    outcome::Outcome,
+    policy::{ByteRange, Head, Policy, Precondition, Reason, Selected},
+    store::{Entry, Payload},
+};
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// Answers a request with a stored response of this `age`, or with the part of it that the
+/// request asks for, or with 304 or 412 by the request's own preconditions.
+pub(super) fn entry<S, B>(
+    core: &Core<S>,
+    req: &request::Parts,
+    entry: &Entry,
+    age: u64,
+    outcome: Outcome,
+) -> Response<ResponseBody<B>> {
+    let (head, payload) = (&*entry.head, &entry.body);
+    let mut res = match unmet(&core.policy, req, head) {
+        Some(res) => res,
+        None => {
+            let length = payload.data().len() as u64;
+            match core.policy.select(req, head, length) {
+                Selected::Whole => whole(req, head, payload),
+                Selected::Parts(parts) => partial(req, head, payload.data(), &parts),
+                Selected::Unsatisfiable => unsatisfiable(length),
+            }
+        }
+    };
+    res.headers_mut().insert(AGE, HeaderValue::from(age));
+    if core.inspect.is_some() {
+        res.extensions_mut().insert(payload.verdict().clone());
+    }
+    tell(&mut res, outcome);
+    res
+}
+
+/// 504 (§5.2.1.7): nothing usable is stored, and the origin must not be asked.
+pub(super) fn only_if_cached<B>() -> Response<ResponseBody<B>> {
+    let mut res = empty(StatusCode::GATEWAY_TIMEOUT);
+    let outcome = Outcome {
+        detail: Some(Reason::OnlyIfCached.word()),
+        ..Outcome::default()
+    };
+    tell(&mut res, outcome);
+    res
+}
+
+/// Answers with 304 or 412 where the request's own preconditions say so of a response that has
+/// this head.
+pub(super) fn unmet<B>(
+    policy: &Policy,
+    req: &request::Parts,
+    head: &Head,
+) -> Option<Response<ResponseBody<B>>> {
+    match policy.precondition(req, head) {
+        Precondition::Proceed => None,
+        Precondition::NotModified => Some(respond(
+            StatusCode::NOT_MODIFIED,
+            head.not_modified_headers(),
+            ResponseBody::empty(),
+        )),
+        Precondition::Failed => Some(empty(StatusCode::PRECONDITION_FAILED)),
+    }
+}
+
+/// A response with the stored head, and `body` as its body.
+pub(super) fn with_head<B>(head: &Head, body: ResponseBody<B>) -> Response<ResponseBody<B>> {
+    respond(head.status(), head.headers().clone(), body)
+}
+
+/// A response of this status without fields or body.
+fn empty<B>(status: StatusCode) -> Response<ResponseBody<B>> {
+    respond(status, HeaderMap::new(), ResponseBody::empty())
+}
+
+/// The inner service's response as it is.
+pub(super) fn passed<B>(parts: response::Parts, body: B) -> Response<ResponseBody<B>> {
+    Response::from_parts(parts, ResponseBody::inner(body))
+}
+
+/// Says in `X-Cache`, in `Cache-Status` (RFC 9211) and in the extensions what the cache did.
+pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
+    let headers = res.headers_mut();
+    headers.insert(X_CACHE, HeaderValue::from_static(outcome.word()));
+    let status = HeaderValue::try_from(outcome.to_string());
+    headers.append(CACHE_STATUS, status.expect("tokens and numbers only"));
+    res.extensions_mut().insert(outcome);
+}
+
+fn respond<B>(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: ResponseBody<B>,
+) -> Response<ResponseBody<B>> {
+    let mut res = Response::new(body);
+    *res.status_mut() = status;
+    *res.headers_mut() = headers;
+    res
+}
+
+fn whole<B>(req: &request::Parts, head: &Head, payload: &Payload) -> Response<ResponseBody<B>> {
+    if req.method != Method::HEAD {
+        return with_head(head, ResponseBody::stored(payload));
+    }
+    let mut res = with_head(head, ResponseBody::empty());
+    if payload.trailers().is_none() && head.status() != StatusCode::NO_CONTENT {
+        let length = HeaderValue::from(payload.data().len());
+        res.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    res
+}
+
+/// 206 (RFC 9110 §15.3.7): one part as it is, several as `multipart/byteranges`.
+fn partial<B>(
+    req: &request::Parts,
+    head: &Head,
+    data: &Bytes,
+    parts: &[ByteRange],
+) -> Response<ResponseBody<B>> {
+    let mut headers = head.headers().clone();
+    let pieces = match parts {
+        [part] => {
+            headers.insert(CONTENT_RANGE, content_range(part, data.len()));
+            vec![slice(data, part)]
+        }
+        parts => multipart(&mut headers, data, parts),
+    };
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let body = if req.method == Method::HEAD {
+        ResponseBody::empty()
+    } else {
+        ResponseBody::pieces(pieces)
+    };
+    respond(StatusCode::PARTIAL_CONTENT, headers, body)
+}
+
+fn multipart(headers: &mut HeaderMap, data: &Bytes, parts: &[ByteRange]) -> Vec<Bytes> {
+    let boundary = format!("larder-{:016x}", random());
+    let kind = format!("multipart/byteranges; boundary={boundary}");
+    let kind = HeaderValue::try_from(kind).expect("letters and digits only");
+    let kind = headers.insert(CONTENT_TYPE, kind);
+
+    let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
+    for part in parts {
+        let mut opening = format!("\r\n--{boundary}\r\n").into_bytes();
+        if let Some(kind) = &kind {
+            opening.extend_from_slice(b"Content-Type: ");
+            opening.extend_from_slice(kind.as_bytes());
+            opening.extend_from_slice(b"\r\n");
+        }
+        opening.extend_from_slice(b"Content-Range: ");
+        opening.extend_from_slice(content_range(part, data.len()).as_bytes());
+        opening.extend_from_slice(b"\r\n\r\n");
+        pieces.push(Bytes::from(opening));
+        pieces.push(slice(data, part));
+    }
+    pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
+    pieces
+}
+
+/// The bytes of a part that lies within `data`.
+fn slice(data: &Bytes, part: &ByteRange) -> Bytes {
+    let end = usize::try_from(part.last).map_or(data.len(), |last| data.len().min(last + 1));
+    let start = usize::try_from(part.first).map_or(end, |first| first.min(end));
+    data.slice(start..end)
+}
+
+fn content_range(part: &ByteRange, length: usize) -> HeaderValue {
+    let range = format!("bytes {}-{}/{length}", part.first, part.last);
+    HeaderValue::try_from(range).expect("digits and ASCII only")
+}
+
+fn unsatisfiable<B>(length: u64) -> Response<ResponseBody<B>> {
+    let mut res = empty(StatusCode::RANGE_NOT_SATISFIABLE);
+    let range = HeaderValue::try_from(format!("bytes */{length}"));
+    let range = range.expect("digits and ASCII only");
+    res.headers_mut().insert(CONTENT_RANGE, range);
+    res
+}

@@ -1,0 +1,254 @@
+//! What all clones of a layer share: the store, the rules, and who is fetching what.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, COOKIE},
+    request,
+};
+
+use super::{
+    budget::Budget,
+    changes::Changes,
+    fetch::Trip,
+    flight::Flights,
+    gate::{Gate, Purge},
+    layer::Inspect,
+    recording::Recording,
+    shy::Shy,
+};
+use crate::{
+    clock::Clock,
+    outcome::Forward,
+    policy::{Fields, Head, Key, Policy, Selection, Varies, Vary},
+    store::{Entry, Record, Store, StoreError, Verdict},
+};
+
+/// See the module.
+pub(super) struct Core<S> {
+    pub(super) store: S,
+    pub(super) policy: Policy,
+    pub(super) clock: Clock,
+    pub(super) max_object: u64,
+    pub(super) inspect: Option<Inspect>,
+    pub(super) flights: Arc<Flights<Landing>>,
+    pub(super) gate: Gate,
+    pub(super) changes: Changes,
+    pub(super) shy: Shy,
+    pub(super) budget: Arc<Budget>,
+}
+
+/// How a flight came out.
+#[derive(Clone)]
+pub(super) enum Landing {
+    /// A storable response, whose body is being received.
+    Live(Live),
+    /// The stored response, validated.
+    Stored(Entry),
+    /// The origin failed, and the stored response may stand in for it.
+    Stale(Entry),
+    /// Nothing that others can use: each fetches for itself.
+    Alone,
+}
+
+/// A storable response whose body is being received.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) head: Arc<Head>,
+    pub(super) recording: Recording,
+    pub(super) variant: Option<Variant>,
+    pub(super) verdict: Verdict,
+}
+
+/// Which variant of its URI a response is.
+#[derive(Clone)]
+pub(super) struct Variant {
+    pub(super) vary: Arc<Vary>,
+    pub(super) selection: Selection,
+}
+
+/// What a look into the store found.
+pub(super) struct Found {
+    /// The mark that the URI has variants.
+    pub(super) marker: Option<Arc<Vary>>,
+    /// The key of the request's variant, where there are variants.
+    pub(super) variant: Option<Key>,
+    /// The stored response that matches the request, fresh or not.
+    pub(super) entry: Option<Entry>,
+}
+
+impl Found {
+    /// Why the request is forwarded if there is no entry.
+    pub(super) fn miss(&self) -> Forward {
+        match self.marker {
+            Some(_) => Forward::VaryMiss,
+            None => Forward::UriMiss,
+        }
+    }
+}
+
+impl<S: Store> Core<S> {
+    /// Looks for the response to a request with these `headers`. `hint` is a mark that may not be
+    /// in the store yet; it counts where it tells more than the one that is. A store that fails
+    /// has found nothing.
+    pub(super) async fn find(
+        &self,
+        key: &Key,
+        hint: Option<&Arc<Vary>>,
+        headers: &HeaderMap,
+    ) -> Found {
+        let marker = match self.store.get(key).await {
+            Ok(Some(Record::Response(entry))) => {
+                return Found {
+                    marker: None,
+                    variant: None,
+                    entry: Some(entry),
+                };
+            }
+            Ok(Some(Record::Vary(marker))) => match hint {
+                Some(hint) if !marker.fields.covers(&hint.fields) => Some(Arc::clone(hint)),
+                _ => Some(marker),
+            },
+            Ok(None) | Err(_) => hint.cloned(),
+        };
+        let variant = marker.as_ref().map(|marker| marker.key(key, headers));
+        let entry = match &variant {
+            Some(variant) => match self.store.get(variant).await {
+                Ok(Some(Record::Response(entry))) => Some(entry),
+                Ok(_) | Err(_) => None,
+            },
+            None => None,
+        };
+        Found {
+            marker,
+            variant,
+            entry,
+        }
+    }
+
+    /// Which variant a response with this head is, to a request with these `headers`; `None` when
+    /// its URI has none.
+    ///
+    /// A URI's mark only ever gains fields: a response that varies by fewer is kept as if it
+    /// varied by all, which costs hits and never gives a wrong answer.
+    pub(super) fn variant_of(
+        &self,
+        head: &Head,
+        marker: Option<&Arc<Vary>>,
+        headers: &HeaderMap,
+        until: SystemTime,
+    ) -> Option<Variant> {
+        let vary = match (head.varies(), marker) {
+            (Varies::By(fields), Some(marker)) if !marker.fields.covers(fields) => {
+                Arc::new(new_mark(marker.fields.union(fields), until))
+            }
+            (_, Some(marker)) => Arc::clone(marker),
+            (Varies::By(fields), None) => Arc::new(new_mark(fields.clone(), until)),
+            (_, None) => return None,
+        };
+        let selection = vary.fields.select(headers);
+        Some(Variant { vary, selection })
+    }
+
+    /// Stores a response, unless its key was purged since the trip began.
+    pub(super) async fn commit(
+        &self,
+        trip: &Trip,
+        variant: Option<&Variant>,
+        entry: Entry,
+        keep: Duration,
+    ) {
+        let key = &trip.key;
+        let Some(_passing) = self.gate.pass(trip.ticket, key).await else {
+            return;
+        };
+        // What a store cannot keep is fetched again: nothing else to be done about an error.
+        let record = Record::Response(entry);
+        match variant {
+            None => {
+                let _ = self.store.put(key, record, keep).await;
+            }
+            Some(variant) => {
+                let own = key.variant(&variant.vary, &variant.selection);
+                let _ = self.store.put(&own, record, keep).await;
+                self.mark(key, &variant.vary, keep).await;
+            }
+        }
+        self.changes.add(key);
+    }
+
+    /// Gives the stored response the head of `entry`, unless its key was purged, or the response
+    /// replaced, since the trip began.
+    pub(super) async fn refresh(&self, trip: &Trip, entry: &Entry, keep: Duration) -> bool {
+        let key = &trip.key;
+        let Some(_passing) = self.gate.pass(trip.ticket, key).await else {
+            return false;
+        };
+        let head = Arc::clone(&entry.head);
+        let kept = self.store.refresh(trip.seat(), entry.id, head, keep).await;
+        if let Some(marker) = &trip.found.marker {
+            self.mark(key, marker, keep).await;
+        }
+        self.changes.add(key);
+        kept.unwrap_or(false)
+    }
+
+    /// Marks `key` as one that has variants, for at least as long as `keep`.
+    async fn mark(&self, key: &Key, vary: &Vary, keep: Duration) {
+        let now = self.clock.now();
+        let until = vary.until.max(now + keep);
+        let keep = until.duration_since(now).unwrap_or_default();
+        let vary = Vary {
+            until,
+            ..vary.clone()
+        };
+        let _ = self
+            .store
+            .put(key, Record::Vary(Arc::new(vary)), keep)
+            .await;
+    }
+
+    /// Forgets everything, fetches in flight included.
+    pub(super) async fn clear(&self) -> Result<(), StoreError> {
+        self.gate.purge(Purge::All).await;
+        self.flights.close(|_| true);
+        let cleared = self.store.clear().await;
+        self.changes.add_everywhere();
+        cleared
+    }
+
+    /// Forgets a URI with all its variants, fetches in flight included.
+    pub(super) async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
+        let key = Key::parse(key.primary());
+        let purge = Purge::Key(key.clone());
+        self.gate.purge(purge).await;
+        self.flights
+            .close(|flying| flying.primary() == key.primary());
+        let removed = self.store.remove(&key).await;
+        self.changes.add(&key);
+        removed
+    }
+}
+
+fn new_mark(fields: Fields, until: SystemTime) -> Vary {
+    Vary {
+        epoch: random(),
+        fields,
+        until,
+    }
+}
+
+/// A number that nobody can guess, for telling things apart.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Whether the request says who makes it: then its response may be nobody else's.
+pub(super) fn credentials(req: &request::Parts) -> bool {
+    req.headers.contains_key(AUTHORIZATION) || req.headers.contains_key(COOKIE)
+}

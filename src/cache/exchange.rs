@@ -1,0 +1,183 @@
+//! One request's way through the cache, top to bottom.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header::RANGE, request};
+use http_body::Body;
+use tower::{BoxError, Service, ServiceExt};
+
+use super::{
+    answer,
+    body::ResponseBody,
+    core::{Core, Found, credentials},
+    fetch::{Trip, asked},
+    flight::Seat,
+    gate::Ticket,
+    share::{self, Shared},
+};
+use crate::{
+    outcome::{Forward, Outcome},
+    policy::{Admit, Key, Reason, Reuse, Vary},
+    store::Store,
+};
+
+/// A request, and what is needed to answer it.
+pub(super) struct Exchange<S, I, Q> {
+    pub(super) core: Arc<Core<S>>,
+    pub(super) inner: I,
+    pub(super) parts: request::Parts,
+    pub(super) body: Q,
+}
+
+/// What becomes of a request.
+pub(super) type Answer<I, Q, R> =
+    Result<Response<ResponseBody<R>>, <I as Service<Request<Q>>>::Error>;
+
+impl<S, I, Q, R> Exchange<S, I, Q>
+where
+    S: Store,
+    I: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+    I::Future: Send + 'static,
+    I::Error: Send + 'static,
+    Q: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    pub(super) async fn run(self) -> Answer<I, Q, R> {
+        match self.core.policy.admit(&self.parts) {
+            Admit::Lookup => self.look_up().await,
+            Admit::Pass(reason) => self.pass(reason).await,
+            Admit::Invalidate => self.invalidate().await,
+        }
+    }
+
+    /// The cache has no part in it.
+    async fn pass(self, reason: Reason) -> Answer<I, Q, R> {
+        let why = match reason {
+            Reason::Method => Forward::Method,
+            _ => Forward::Bypass,
+        };
+        let req = Request::from_parts(self.parts, self.body);
+        let (parts, body) = self.inner.oneshot(req).await?.into_parts();
+        let mut outcome = Outcome::forwarded(why);
+        outcome.detail = Some(reason.word());
+        let mut res = answer::passed(parts, body);
+        answer::tell(&mut res, outcome);
+        Ok(res)
+    }
+
+    /// An unsafe method: what it changed is forgotten before its answer goes out (§4.4).
+    async fn invalidate(self) -> Answer<I, Q, R> {
+        let core = self.core;
+        let parts = asked(&self.parts);
+        let req = Request::from_parts(self.parts, self.body);
+        let (head, body) = self.inner.oneshot(req).await?.into_parts();
+        for key in core.policy.invalidated(&parts, &head) {
+            // A store that cannot forget now has an expiry, and cannot be waited for.
+            let _ = core.purge(&key).await;
+        }
+        let mut res = answer::passed(head, body);
+        answer::tell(&mut res, Outcome::forwarded(Forward::Method));
+        Ok(res)
+    }
+
+    /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
+    async fn look_up(self) -> Answer<I, Q, R> {
+        let core = Arc::clone(&self.core);
+        let key = Key::of(&self.parts);
+        let mut hint: Option<Arc<Vary>> = None;
+        loop {
+            let ticket = core.gate.ticket();
+            let seen = core.changes.seen(&key);
+            let now = core.clock.now();
+            let found = core.find(&key, hint.as_ref(), &self.parts.headers).await;
+            let (why, detail) = match &found.entry {
+                None => (found.miss(), None),
+                Some(entry) => match core.policy.reuse(&entry.head, &self.parts, now) {
+                    Reuse::Fresh { age, ttl } => {
+                        let hit = Outcome::hit(ttl);
+                        return Ok(answer::entry(&core, &self.parts, entry, age, hit));
+                    }
+                    Reuse::StaleWhileRevalidate { age, ttl } => {
+                        let hit = Outcome::hit(ttl);
+                        let res = answer::entry(&core, &self.parts, entry, age, hit);
+                        self.revalidate_behind(key, found, ticket);
+                        return Ok(res);
+                    }
+                    Reuse::Validate {
+                        fresh: true,
+                        reason,
+                    } => (Forward::Request, Some(reason)),
+                    Reuse::Validate {
+                        fresh: false,
+                        reason,
+                    } => (Forward::Stale, Some(reason)),
+                },
+            };
+            if core.policy.only_if_cached(&self.parts) {
+                return Ok(answer::only_if_cached());
+            }
+            let mut trip = Trip {
+                key: key.clone(),
+                found,
+                why,
+                detail,
+                ticket,
+                lead: None,
+            };
+            if !self.may_wait(&trip) {
+                return self.fetch(trip).await;
+            }
+            match core.flights.board(trip.seat()) {
+                Seat::Lead(lead) => {
+                    if core.changes.seen(&key) != seen || core.gate.ticket() != ticket {
+                        continue; // what was not found may be there by now
+                    }
+                    trip.lead = Some(lead);
+                    return self.fetch(trip).await;
+                }
+                Seat::Follow(follow) => {
+                    let Some(landing) = follow.landing().await else {
+                        continue; // the lead has left: one of us leads now
+                    };
+                    let mark = hint.as_ref().or(trip.found.marker.as_ref());
+                    match share::share(&core, &self.parts, landing, why, mark) {
+                        Shared::Answer(res) => return Ok(*res),
+                        Shared::LookBy(vary) => hint = Some(vary),
+                        Shared::Nothing => return self.fetch(trip).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether this request may wait for another's fetch, and others for its own.
+    fn may_wait(&self, trip: &Trip) -> bool {
+        let partial = trip.found.entry.is_none() && self.parts.headers.contains_key(RANGE);
+        let insists = trip.why == Forward::Request;
+        self.parts.method == Method::GET && !partial && !insists && {
+            let (alone, now) = (credentials(&self.parts), self.core.clock.now());
+            !self.core.shy.knows(&trip.key, alone, now)
+        }
+    }
+
+    /// Fetches anew what was just served stale, once, behind the client's back (RFC 5861 §3).
+    fn revalidate_behind(mut self, key: Key, found: Found, ticket: Ticket) {
+        let mut trip = Trip {
+            key,
+            found,
+            why: Forward::Stale,
+            detail: None,
+            ticket,
+            lead: None,
+        };
+        let Seat::Lead(lead) = self.core.flights.board(trip.seat()) else {
+            return;
+        };
+        trip.lead = Some(lead);
+        self.parts.method = Method::GET;
+        // The body is received by a task of its own: nobody need read it here.
+        tokio::spawn(async move { self.fetch(trip).await.map(drop).map_err(drop) });
+    }
+}

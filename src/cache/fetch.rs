@@ -1,0 +1,129 @@
+//! Asking the origin.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, request};
+use http_body::Body;
+use tower::{BoxError, Service, ServiceExt};
+
+use super::{
+    answer,
+    core::{Found, Landing},
+    exchange::{Answer, Exchange},
+    flight::Lead,
+    gate::Ticket,
+    returned::Returned,
+};
+use crate::{
+    outcome::{Forward, Outcome},
+    policy::{Key, Reason},
+    store::Store,
+};
+
+/// A request on its way to the origin.
+pub(super) struct Trip {
+    pub(super) key: Key,
+    pub(super) found: Found,
+    pub(super) why: Forward,
+    pub(super) detail: Option<Reason>,
+    pub(super) ticket: Ticket,
+    /// The seat, where others may wait for this.
+    pub(super) lead: Option<Lead<Landing>>,
+}
+
+impl Trip {
+    /// The key of what is asked for: the variant's, where there are variants.
+    pub(super) fn seat(&self) -> &Key {
+        self.found.variant.as_ref().unwrap_or(&self.key)
+    }
+
+    /// Tells those who wait, if any may.
+    pub(super) fn announce(&self, landing: Landing) {
+        if let Some(lead) = &self.lead {
+            lead.announce(landing);
+        }
+    }
+
+    /// What to tell of it, as far as it is known before the origin answers.
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome {
+            detail: self.detail.map(Reason::word),
+            ..Outcome::forwarded(self.why)
+        }
+    }
+}
+
+impl<S, I, Q, R> Exchange<S, I, Q>
+where
+    S: Store,
+    I: Service<Request<Q>, Response = Response<R>> + Send + 'static,
+    I::Future: Send + 'static,
+    I::Error: Send + 'static,
+    Q: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// Asks whether what is stored still holds (§4.3), or for the whole response.
+    pub(super) async fn fetch(self, trip: Trip) -> Answer<I, Q, R> {
+        let Exchange {
+            core,
+            inner,
+            mut parts,
+            body,
+        } = self;
+        let asked = asked(&parts);
+        let old = trip.found.entry.clone();
+        // The client's own conditions and ranges are then answered here, from the whole response.
+        let ours = old.is_some() || trip.lead.is_some();
+        let stored = old.as_ref().map(|old| &*old.head);
+        let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
+
+        let sent = core.clock.now();
+        let result = inner.oneshot(Request::from_parts(parts, body)).await;
+        let received = core.clock.now();
+
+        let status = result.as_ref().map(Response::status).ok();
+        if status.is_none_or(|status| status.is_server_error())
+            && let Some(old) = &old
+            && let Some((age, ttl)) = core.policy.stale_if_error(&old.head, &asked, received)
+        {
+            trip.announce(Landing::Stale(old.clone()));
+            let outcome = Outcome {
+                forward_status: status,
+                ttl: Some(ttl),
+                ..trip.outcome()
+            };
+            return Ok(answer::entry(&core, &asked, old, age, outcome));
+        }
+        let (res, body) = match result {
+            Ok(res) => res.into_parts(),
+            Err(error) => {
+                trip.announce(Landing::Alone);
+                return Err(error);
+            }
+        };
+        let returned = Returned {
+            core,
+            trip,
+            asked,
+            res,
+            sent,
+            received,
+        };
+        match old {
+            Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
+                Ok(returned.validated(old).await)
+            }
+            _ => Ok(returned.new_response(body, ours)),
+        }
+    }
+}
+
+/// The head of a request as the client sent it, for the rules: they look at no extensions.
+pub(super) fn asked(parts: &request::Parts) -> request::Parts {
+    let mut copy = Request::new(()).into_parts().0;
+    copy.method = parts.method.clone();
+    copy.uri = parts.uri.clone();
+    copy.version = parts.version;
+    copy.headers = parts.headers.clone();
+    copy
+}

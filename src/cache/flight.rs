@@ -1,0 +1,202 @@
+//! One fetch per key at a time: the first to board leads, the others follow and wait.
+//!
+//! Knows nothing of HTTP. Cancellation is local: a follower that is dropped changes nothing; a
+//! lead that is dropped before it announced anything wakes its followers, who board again, and
+//! one of them leads.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::policy::Key;
+
+const SHARDS: usize = 64;
+
+/// Who is fetching what. `T` is what a lead announces to its followers.
+pub(super) struct Flights<T> {
+    shards: [Mutex<HashMap<Key, Flight<T>>>; SHARDS],
+    hasher: RandomState,
+    next_id: AtomicU64,
+}
+
+struct Flight<T> {
+    id: u64,
+    landing: watch::Receiver<Option<T>>,
+}
+
+/// A place in a flight.
+pub(super) enum Seat<T> {
+    /// Nobody else is fetching this key: fetch it, and [`announce`](Lead::announce).
+    Lead(Lead<T>),
+    /// Somebody is: wait for them.
+    Follow(Follow<T>),
+}
+
+/// The right, and the duty, to fetch a key. The flight lasts until this is dropped.
+pub(super) struct Lead<T> {
+    flights: Arc<Flights<T>>,
+    key: Key,
+    id: u64,
+    landing: watch::Sender<Option<T>>,
+}
+
+/// Waits for what the lead announces.
+pub(super) struct Follow<T> {
+    landing: watch::Receiver<Option<T>>,
+}
+
+// === impl Flights ===
+
+impl<T> Flights<T> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Flights {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            next_id: AtomicU64::new(0),
+        })
+    }
+
+    /// Boards the flight of `key`, or begins one.
+    pub(super) fn board(self: &Arc<Self>, key: &Key) -> Seat<T> {
+        match self.shard(key).entry(key.clone()) {
+            Entry::Occupied(flight) => Seat::Follow(Follow {
+                landing: flight.get().landing.clone(),
+            }),
+            Entry::Vacant(place) => {
+                let (landing, receiver) = watch::channel(None);
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                place.insert(Flight {
+                    id,
+                    landing: receiver,
+                });
+                Seat::Lead(Lead {
+                    flights: Arc::clone(self),
+                    key: key.clone(),
+                    id,
+                    landing,
+                })
+            }
+        }
+    }
+
+    /// Lets nobody board the flights that `which` picks any more. Who sits in one already stays.
+    pub(super) fn close(&self, which: impl Fn(&Key) -> bool) {
+        for shard in &self.shards {
+            lock(shard).retain(|key, _| !which(key));
+        }
+    }
+
+    /// How many keys are being fetched.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
+        lock(&self.shards[self.hasher.hash_one(key) as usize % SHARDS])
+    }
+}
+
+/// A map is whole between any two statements here, so a poisoned lock is still a good one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Lead ===
+
+impl<T> Lead<T> {
+    /// Tells all followers, those who wait and those who board later.
+    pub(super) fn announce(&self, landing: T) {
+        self.landing.send_replace(Some(landing));
+    }
+
+    /// Lets nobody board any more.
+    pub(super) fn close(&self) {
+        let mut shard = self.flights.shard(&self.key);
+        if shard
+            .get(&self.key)
+            .is_some_and(|flight| flight.id == self.id)
+        {
+            shard.remove(&self.key);
+        }
+    }
+}
+
+impl<T> Drop for Lead<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+// === impl Follow ===
+
+impl<T: Clone> Follow<T> {
+    /// What the lead announced, or `None` when it left without a word.
+    pub(super) async fn landing(mut self) -> Option<T> {
+        self.landing.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead(flights: &Arc<Flights<u32>>, key: &Key) -> Lead<u32> {
+        match flights.board(key) {
+            Seat::Lead(lead) => lead,
+            Seat::Follow(_) => panic!("somebody leads already"),
+        }
+    }
+
+    fn follow(flights: &Arc<Flights<u32>>, key: &Key) -> Follow<u32> {
+        match flights.board(key) {
+            Seat::Lead(_) => panic!("nobody leads"),
+            Seat::Follow(follow) => follow,
+        }
+    }
+
+    #[tokio::test]
+    async fn followers_learn_what_the_lead_announces() {
+        let flights = Flights::new();
+        let key = Key::parse("GET http://a/");
+        let lead = lead(&flights, &key);
+        let early = follow(&flights, &key);
+        lead.announce(7);
+        let late = follow(&flights, &key);
+        drop(lead);
+        assert_eq!(early.landing().await, Some(7));
+        assert_eq!(late.landing().await, Some(7));
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lead_that_leaves_makes_room_for_another() {
+        let flights = Flights::new();
+        let key = Key::parse("GET http://a/");
+        let first = lead(&flights, &key);
+        let follower = follow(&flights, &key);
+        drop(first);
+        assert_eq!(follower.landing().await, None);
+        let _second = lead(&flights, &key);
+    }
+
+    #[tokio::test]
+    async fn a_closed_flight_is_not_boarded_and_does_not_end_its_successor() {
+        let flights = Flights::new();
+        let key = Key::parse("GET http://a/");
+        let old = lead(&flights, &key);
+        let seated = follow(&flights, &key);
+        flights.close(|key| key.primary() == "GET http://a/");
+        let _new = lead(&flights, &key);
+        old.announce(1);
+        assert_eq!(seated.landing().await, Some(1));
+        drop(old);
+        let _still_the_new_one = follow(&flights, &key);
+    }
+}

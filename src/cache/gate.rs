@@ -1,0 +1,134 @@
+//! What makes a purge hold for fetches that are in flight.
+//!
+//! Every fetch takes a [`Ticket`] before it looks into the store, and passes the gate with it when
+//! it wants to store. A purge closes the gate for a moment and writes itself down; a ticket from
+//! before a purge that concerns its key no longer passes. Hits never come here.
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::{RwLock, RwLockReadGuard};
+
+use crate::policy::Key;
+
+/// Purges that are remembered. A ticket that is older than all of them passes no more, so the
+/// number bounds memory and never correctness.
+const REMEMBERED: usize = 1024;
+
+/// See the module.
+pub(super) struct Gate {
+    count: AtomicU64,
+    journal: RwLock<VecDeque<(u64, Purge)>>,
+}
+
+/// How many purges there had been.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ticket(u64);
+
+/// What was purged.
+#[derive(Debug)]
+pub(super) enum Purge {
+    /// Everything.
+    All,
+    /// All variants of a key.
+    Key(Key),
+}
+
+/// While this is held, no purge takes place.
+pub(super) struct Passing<'a> {
+    _journal: RwLockReadGuard<'a, VecDeque<(u64, Purge)>>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Gate {
+            count: AtomicU64::new(0),
+            journal: RwLock::default(),
+        }
+    }
+
+    /// A ticket that is good until the next purge of its key.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.count.load(Ordering::Acquire))
+    }
+
+    /// Lets a fetch store under `key` while the answer is held, unless `key` was purged since
+    /// the ticket was taken.
+    pub(super) async fn pass(&self, ticket: Ticket, key: &Key) -> Option<Passing<'_>> {
+        let journal = self.journal.read().await;
+        let forgotten = journal.front().map_or(0, |(number, _)| number - 1);
+        let purged = ticket.0 < forgotten
+            || journal
+                .iter()
+                .rev()
+                .take_while(|(number, _)| *number > ticket.0)
+                .any(|(_, purge)| purge.concerns(key));
+        (!purged).then_some(Passing { _journal: journal })
+    }
+
+    /// From here on, no ticket that was taken before lets `purge` be undone.
+    pub(super) async fn purge(&self, purge: Purge) {
+        let mut journal = self.journal.write().await;
+        let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        if journal.len() == REMEMBERED {
+            journal.pop_front();
+        }
+        journal.push_back((number, purge));
+    }
+}
+
+impl Purge {
+    pub(super) fn concerns(&self, key: &Key) -> bool {
+        match self {
+            Purge::All => true,
+            Purge::Key(purged) => purged.primary() == key.primary(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(path: &str) -> Key {
+        Key::parse(&format!("GET http://a{path}"))
+    }
+
+    #[tokio::test]
+    async fn a_ticket_from_before_the_purge_of_its_key_passes_no_more() {
+        let gate = Gate::new();
+        let before = gate.ticket();
+        gate.purge(Purge::Key(key("/x"))).await;
+        assert!(gate.pass(before, &key("/x")).await.is_none());
+        assert!(gate.pass(before, &key("/y")).await.is_some());
+        assert!(gate.pass(gate.ticket(), &key("/x")).await.is_some());
+        gate.purge(Purge::All).await;
+        assert!(gate.pass(before, &key("/y")).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_ticket_older_than_memory_does_not_pass() {
+        let gate = Gate::new();
+        let old = gate.ticket();
+        for n in 0..REMEMBERED {
+            gate.purge(Purge::Key(key(&format!("/{n}")))).await;
+        }
+        assert!(gate.pass(old, &key("/other")).await.is_some());
+        gate.purge(Purge::Key(key("/one-more"))).await;
+        assert!(gate.pass(old, &key("/other")).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_purge_waits_for_who_is_passing() {
+        let gate = Gate::new();
+        let passing = gate.pass(gate.ticket(), &key("/x")).await;
+        let mut purge = std::pin::pin!(gate.purge(Purge::All));
+        let pending =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(purge.as_mut().poll(cx).is_pending()));
+        assert!(pending.await);
+        drop(passing);
+        purge.await;
+    }
+}

@@ -1,0 +1,205 @@
+//! [`CacheLayer`]: settings and shared state, and the handle by which a cache is controlled.
+
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::{
+    budget::Budget, changes::Changes, core::Core, flight::Flights, gate::Gate, service::Cache,
+    shy::Shy,
+};
+use crate::{
+    clock::Clock,
+    policy::{Head, Key, Policy},
+    store::{Store, StoreError},
+};
+
+/// Looks at the whole body of a response that is being stored: what it finds goes with the
+/// record, and comes with each response as a [`Verdict`](crate::store::Verdict) among its
+/// extensions.
+pub type Inspect = fn(&Head, &[u8]) -> bool;
+
+/// Wraps services in a [`Cache`].
+///
+/// All services that one layer (or a clone of it) wraps share one store and one table of fetches
+/// under way.
+///
+/// Bodies for the store are received by tasks of their own, so the service must be called within
+/// a tokio runtime, with its time enabled.
+pub struct CacheLayer<S> {
+    core: Arc<Core<S>>,
+}
+
+/// Controls the cache of a [`CacheLayer`], and looks into it.
+pub struct CacheHandle<S> {
+    core: Arc<Core<S>>,
+}
+
+/// Settings of a [`CacheLayer`] to be.
+pub struct Builder<S> {
+    core: Core<S>,
+}
+
+// === impl CacheLayer ===
+
+impl<S: Store> CacheLayer<S> {
+    /// The largest body that is stored, in bytes, unless another is set.
+    pub const MAX_OBJECT: u64 = 8 * 1024 * 1024;
+
+    /// The bytes that all bodies being received for the store may take together, unless another
+    /// number is set.
+    pub const MAX_IN_FLIGHT: u64 = 128 * 1024 * 1024;
+
+    /// A cache that keeps responses in `store`, with the default settings.
+    pub fn new(store: S) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// A cache that keeps responses in `store`, with settings to be made.
+    pub fn builder(store: S) -> Builder<S> {
+        Builder {
+            core: Core {
+                store,
+                policy: Policy::default(),
+                clock: Clock::system(),
+                max_object: Self::MAX_OBJECT,
+                inspect: None,
+                flights: Flights::new(),
+                gate: Gate::new(),
+                changes: Changes::new(),
+                shy: Shy::new(),
+                budget: Budget::new(Self::MAX_IN_FLIGHT),
+            },
+        }
+    }
+
+    /// A handle to the cache that this layer and its clones share.
+    pub fn handle(&self) -> CacheHandle<S> {
+        CacheHandle {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+// === impl Builder ===
+
+impl<S: Store> Builder<S> {
+    /// Decides by `policy`.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.core.policy = policy;
+        self
+    }
+
+    /// Stores no body larger than `bytes`; larger ones are streamed through.
+    #[must_use]
+    pub fn max_object(mut self, bytes: u64) -> Self {
+        self.core.max_object = bytes;
+        self
+    }
+
+    /// Lets the bodies that are being received for the store take no more than `bytes` together.
+    /// What does not fit is streamed through.
+    #[must_use]
+    pub fn max_in_flight(mut self, bytes: u64) -> Self {
+        self.core.budget = Budget::new(bytes);
+        self
+    }
+
+    /// Tells the time by `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.core.clock = clock;
+        self
+    }
+
+    /// Has `inspect` look at each body that is stored, once.
+    #[must_use]
+    pub fn inspect(mut self, inspect: Inspect) -> Self {
+        self.core.inspect = Some(inspect);
+        self
+    }
+
+    /// The layer.
+    pub fn build(self) -> CacheLayer<S> {
+        CacheLayer {
+            core: Arc::new(self.core),
+        }
+    }
+}
+
+impl<S> Clone for CacheLayer<S> {
+    fn clone(&self) -> Self {
+        CacheLayer {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<S, I> Layer<I> for CacheLayer<S> {
+    type Service = Cache<I, S>;
+
+    fn layer(&self, inner: I) -> Cache<I, S> {
+        Cache::new(inner, Arc::clone(&self.core))
+    }
+}
+
+impl<S> std::fmt::Debug for CacheLayer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheLayer").finish_non_exhaustive()
+    }
+}
+
+// === impl CacheHandle ===
+
+impl<S: Store> CacheHandle<S> {
+    /// Forgets everything. Once this has answered, nothing that was fetched before, and no fetch
+    /// that was under way, is served.
+    ///
+    /// # Errors
+    ///
+    /// When the store could not be cleared, so that it may still answer with what it has.
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        self.core.clear().await
+    }
+
+    /// Forgets what is stored under `key`, with all variants, as [`clear`](Self::clear) does.
+    /// Answers whether anything was stored.
+    ///
+    /// # Errors
+    ///
+    /// When the store could not be asked, so that it may still answer with what it has.
+    pub async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
+        self.core.purge(key).await
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.core.store
+    }
+
+    /// How many fetches are under way that others may wait for.
+    pub fn flights(&self) -> usize {
+        self.core.flights.len()
+    }
+}
+
+impl<S> Clone for CacheHandle<S> {
+    fn clone(&self) -> Self {
+        CacheHandle {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for CacheHandle<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheHandle").finish_non_exhaustive()
+    }
+}
+
+impl<S> std::fmt::Debug for Builder<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+//! The cache as a tower layer.
+//!
+//! [`CacheLayer`] wraps any service that answers HTTP requests: an axum `Router`, a hyper
+//! service, a client. The parts, in order of what they know:
+//!
+//! - `flight`, `recording`, `gate`, `changes`, `shy` and `budget` each do one thing for concurrent
+//!   requests, and know keys and bytes only;
+//! - `core` holds what all clones of a layer share, and finds and stores records;
+//! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
+//!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
+//!   `fill` receives a body for the store, `share` lets others read along, and `answer` makes
+//!   responses;
+//! - `layer`, `service`, `future` and `body` are the tower shell.
+
+mod answer;
+mod body;
+mod budget;
+mod changes;
+mod core;
+mod exchange;
+mod fetch;
+mod fill;
+mod flight;
+mod future;
+mod gate;
+mod layer;
+mod recording;
+mod returned;
+mod service;
+mod share;
+mod shy;
+
+pub use self::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::{Builder, CacheHandle, CacheLayer, Inspect},
+    recording::Interrupted,
+    service::Cache,
+};

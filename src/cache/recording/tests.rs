@@ -1,0 +1,112 @@
+//! Tests of recordings.
+
+use std::{future::poll_fn, pin::pin};
+
+use super::*;
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<Bytes, Interrupted>> {
+        let frame = poll_fn(|cx| self.poll_frame(cx)).await?;
+        Some(frame.map(|frame| frame.into_data().expect("data")))
+    }
+
+    async fn rest(&mut self) -> Result<Vec<u8>, Interrupted> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.next().await {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all)
+    }
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[tokio::test]
+async fn readers_get_all_whenever_they_join() {
+    let (recorder, recording) = record(Some(6));
+    let mut early = recording.reader().unwrap();
+    recorder.write(bytes("abc"));
+    assert_eq!(early.next().await.unwrap().unwrap(), "abc");
+    assert_eq!(early.size_hint().exact(), Some(3));
+    assert!(!early.is_end_stream());
+    let mut middle = recording.reader().unwrap();
+    assert_eq!(recorder.collect(Some(&bytes("d"))).unwrap(), "abcd");
+    recorder.finish(Some(bytes("def")), None);
+    let mut late = recording.reader().unwrap();
+    assert_eq!(early.rest().await.unwrap(), b"def");
+    assert!(early.is_end_stream());
+    assert_eq!(middle.rest().await.unwrap(), b"abcdef");
+    assert_eq!(late.rest().await.unwrap(), b"abcdef");
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_has_failed() {
+    let (recorder, recording) = record(None);
+    let mut reader = recording.reader().unwrap();
+    recorder.write(bytes("abc"));
+    drop(recorder);
+    assert!(reader.rest().await.is_err());
+    assert!(!reader.is_end_stream());
+    assert!(recording.reader().is_none());
+}
+
+#[tokio::test]
+async fn trailers_come_once_and_last() {
+    let (recorder, recording) = record(None);
+    let mut reader = recording.reader().unwrap();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "1".parse().unwrap());
+    recorder.finish(Some(bytes("a")), Some(Arc::new(trailers.clone())));
+    assert_eq!(reader.next().await.unwrap().unwrap(), "a");
+    assert!(!reader.is_end_stream());
+    assert_eq!(reader.size_hint().exact(), None);
+    let frame = poll_fn(|cx| reader.poll_frame(cx)).await.unwrap().unwrap();
+    assert_eq!(frame.into_trailers().unwrap(), trailers);
+    assert!(reader.is_end_stream());
+    assert!(poll_fn(|cx| reader.poll_frame(cx)).await.is_none());
+}
+
+#[tokio::test]
+async fn in_passing_the_writer_waits_for_the_slowest_and_holds_little() {
+    let (recorder, recording) = record(None);
+    let mut fast = recording.reader().unwrap();
+    let mut slow = recording.reader().unwrap();
+    let piece = Bytes::from(vec![7; WINDOW as usize]);
+    recorder.write(piece.clone());
+    recorder.stop_keeping();
+    assert!(recording.reader().is_none());
+    assert!(recorder.collect(None).is_none());
+    fast.next().await.unwrap().unwrap();
+
+    let mut room = pin!(recorder.room());
+    assert!(poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_pending())).await);
+    slow.next().await.unwrap().unwrap();
+    assert!(room.await);
+    assert_eq!(recorder.0.lock().held, 0);
+    drop((fast, slow));
+    assert!(!recorder.room().await);
+}
+
+#[tokio::test]
+async fn who_holds_up_others_is_cut_off_and_a_single_reader_never() {
+    let (recorder, recording) = record(None);
+    let mut fast = recording.reader().unwrap();
+    recorder.write(Bytes::from(vec![7; WINDOW as usize]));
+    recorder.stop_keeping();
+    recorder.cut_slowest();
+    assert_eq!(fast.next().await.unwrap().unwrap().len() as u64, WINDOW);
+
+    let (recorder, recording) = record(None);
+    let mut fast = recording.reader().unwrap();
+    let mut slow = recording.reader().unwrap();
+    recorder.write(Bytes::from(vec![7; WINDOW as usize]));
+    recorder.stop_keeping();
+    fast.next().await.unwrap().unwrap();
+    recorder.cut_slowest();
+    assert!(recorder.room().await);
+    assert!(slow.next().await.unwrap().is_err());
+    recorder.finish(Some(bytes("end")), None);
+    assert_eq!(fast.rest().await.unwrap(), b"end");
+}

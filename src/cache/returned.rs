@@ -1,0 +1,206 @@
+//! What becomes of the origin's answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{
+    Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, SET_COOKIE},
+    request, response,
+};
+use http_body::Body;
+use tower::BoxError;
+
+use super::{
+    answer,
+    body::ResponseBody,
+    core::{Core, Landing, Live, credentials},
+    fetch::Trip,
+    fill::Fill,
+    recording::record,
+};
+use crate::{
+    outcome::Outcome,
+    policy::{Head, Keep, Reason},
+    store::{Entry, Store, Verdict},
+};
+
+/// A response's head, what was asked, and when.
+pub(super) struct Returned<S> {
+    pub(super) core: Arc<Core<S>>,
+    pub(super) trip: Trip,
+    pub(super) asked: request::Parts,
+    pub(super) res: response::Parts,
+    pub(super) sent: SystemTime,
+    pub(super) received: SystemTime,
+}
+
+impl<S: Store> Returned<S> {
+    /// The origin says that `old` holds: freshens it, and answers with it (§4.3.4).
+    pub(super) async fn validated<B>(self, old: Entry) -> Response<ResponseBody<B>> {
+        let Returned {
+            core,
+            trip,
+            asked,
+            res,
+            sent,
+            received,
+        } = self;
+        let head = core.policy.freshen(&old.head, &asked, &res, sent, received);
+        // A 304 that speaks of another response than it was asked for, or that would select this
+        // one by other fields, freshens nothing: the next request fetches it anew.
+        let head = head.filter(|head| head.varies() == old.head.varies());
+        let keep = head
+            .as_ref()
+            .map(|head| core.policy.keep(&asked, head, received));
+        let entry = match head {
+            Some(head) => Entry {
+                head: Arc::new(head),
+                ..old
+            },
+            None => old,
+        };
+        let mut outcome = Outcome {
+            forward_status: Some(StatusCode::NOT_MODIFIED),
+            ttl: Some(entry.head.ttl(received)),
+            ..trip.outcome()
+        };
+        match keep {
+            Some(Keep::For(keep)) => {
+                outcome.stored = core.refresh(&trip, &entry, keep).await;
+                trip.announce(Landing::Stored(entry.clone()));
+            }
+            Some(Keep::No(_)) | None => {
+                let _ = core.store.remove(trip.seat()).await;
+                trip.announce(Landing::Alone);
+            }
+        }
+        let age = entry.head.age(received);
+        let mut answer = answer::entry(&core, &asked, &entry, age, outcome);
+        // What is never stored is for this client all the same.
+        for cookie in res.headers.get_all(SET_COOKIE) {
+            answer.headers_mut().append(SET_COOKIE, cookie.clone());
+        }
+        answer
+    }
+
+    /// A response other than "not modified" goes to the client, and meanwhile into the store if
+    /// it may. Where the client's own conditions were taken out (`ours`), they are answered here.
+    pub(super) fn new_response<B>(self, body: B, ours: bool) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Returned { core, asked, .. } = &self;
+        let head = core.policy.head(asked, &self.res, self.sent, self.received);
+        let unmet = ours
+            .then(|| answer::unmet(&core.policy, asked, &head))
+            .flatten();
+        let length = declared(&self.res, &body);
+        match core.policy.keep(asked, &head, self.received) {
+            Keep::No(reason) => self.pass(reason, unmet, body),
+            Keep::For(_) if length.is_some_and(|length| length > core.max_object) => {
+                self.pass(Reason::TooLarge, unmet, body)
+            }
+            Keep::For(keep) => self.store(head, keep, length, unmet, body),
+        }
+    }
+
+    /// Passes the response on, unrecorded.
+    fn pass<B>(
+        self,
+        reason: Reason,
+        unmet: Option<Response<ResponseBody<B>>>,
+        body: B,
+    ) -> Response<ResponseBody<B>> {
+        let Returned { core, trip, .. } = &self;
+        trip.announce(Landing::Alone);
+        if self.asked.method == Method::GET {
+            core.shy
+                .remember(&trip.key, credentials(&self.asked), self.received);
+        }
+        let outcome = Outcome {
+            detail: Some(reason.word()),
+            ..trip.outcome()
+        };
+        let mut answer = unmet.unwrap_or_else(|| answer::passed(self.res, body));
+        answer::tell(&mut answer, outcome);
+        answer
+    }
+
+    /// Records the response for the store, with the client as its first reader.
+    fn store<B>(
+        self,
+        head: Head,
+        keep: Duration,
+        length: Option<u64>,
+        unmet: Option<Response<ResponseBody<B>>>,
+        body: B,
+    ) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Returned {
+            core,
+            trip,
+            asked,
+            res,
+            received,
+            ..
+        } = self;
+        let alone = credentials(&asked);
+        if head.is_fresh(received) {
+            core.shy.forget(&trip.key, alone);
+        } else {
+            // It is only used when it was validated: each asks for itself.
+            core.shy.remember(&trip.key, alone, received);
+        }
+        let outcome = Outcome {
+            stored: true,
+            ttl: Some(head.ttl(received)),
+            ..trip.outcome()
+        };
+        let marker = trip.found.marker.as_ref();
+        let (recorder, recording) = record(length);
+        let reader = recording.reader().map(ResponseBody::live);
+        let live = Live {
+            variant: core.variant_of(&head, marker, &asked.headers, received + keep),
+            head: Arc::new(head),
+            recording,
+            verdict: Verdict::default(),
+        };
+        let verdict = live.verdict.clone();
+        trip.announce(Landing::Live(live.clone()));
+        let fill = Fill {
+            core: Arc::clone(&core),
+            trip,
+            live,
+            keep,
+            length,
+        };
+        if body.is_end_stream() {
+            recorder.finish(None, None);
+            tokio::spawn(fill.run_empty());
+        } else {
+            tokio::spawn(fill.run(body, recorder));
+        }
+        let mut answer =
+            unmet.unwrap_or_else(|| Response::from_parts(res, reader.unwrap_or_default()));
+        if core.inspect.is_some() {
+            answer.extensions_mut().insert(verdict);
+        }
+        answer::tell(&mut answer, outcome);
+        answer
+    }
+}
+
+/// The length that a response's head states for its body.
+fn declared<B: Body>(res: &response::Parts, body: &B) -> Option<u64> {
+    let stated = res.headers.get(CONTENT_LENGTH);
+    let stated = stated.and_then(|length| length.to_str().ok()?.parse().ok());
+    stated.or_else(|| body.size_hint().exact())
+}

@@ -1,0 +1,76 @@
+//! [`Cache`]: the tower service.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{BoxError, Service};
+
+use super::{body::ResponseBody, core::Core, exchange::Exchange, future::ResponseFuture};
+use crate::store::Store;
+
+/// Answers from its store where the rules allow, and else from the service that it wraps.
+///
+/// It is always ready: the inner service is cloned, and the clone made ready, only when the
+/// origin must be asked. So hits are served while the inner service is saturated.
+pub struct Cache<I, S> {
+    inner: I,
+    core: Arc<Core<S>>,
+}
+
+impl<I, S> Cache<I, S> {
+    pub(super) fn new(inner: I, core: Arc<Core<S>>) -> Self {
+        Cache { inner, core }
+    }
+}
+
+impl<I, S, Q, R> Service<Request<Q>> for Cache<I, S>
+where
+    S: Store,
+    I: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
+    I::Future: Send + 'static,
+    I::Error: Send + 'static,
+    Q: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = I::Error;
+    type Future = ResponseFuture<R, I::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), I::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: Request<Q>) -> Self::Future {
+        let (parts, body) = req.into_parts();
+        let exchange = Exchange {
+            core: Arc::clone(&self.core),
+            inner: self.inner.clone(),
+            parts,
+            body,
+        };
+        ResponseFuture::new(exchange.run())
+    }
+}
+
+impl<I: Clone, S> Clone for Cache<I, S> {
+    fn clone(&self) -> Self {
+        Cache {
+            inner: self.inner.clone(),
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<I: std::fmt::Debug, S> std::fmt::Debug for Cache<I, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! What a follower makes of what its flight came to: only what suits its own request, too.
+
+use std::sync::Arc;
+
+use http::{Response, header::AGE, request};
+
+use super::{
+    answer,
+    body::ResponseBody,
+    core::{Core, Landing, Live},
+};
+use crate::{
+    outcome::{Forward, Outcome},
+    policy::{Reuse, Vary},
+    store::Store,
+};
+
+/// See the module.
+pub(super) enum Shared<R> {
+    /// This answers the request.
+    Answer(Box<Response<ResponseBody<R>>>),
+    /// It is another variant than the request's: look again, by this mark.
+    LookBy(Arc<Vary>),
+    /// Nothing that the request may use.
+    Nothing,
+}
+
+/// Shares `landing` with a request that was forwarded because of `why`, and that has looked by
+/// `mark` already.
+pub(super) fn share<S: Store, R>(
+    core: &Core<S>,
+    req: &request::Parts,
+    landing: Landing,
+    why: Forward,
+    mark: Option<&Arc<Vary>>,
+) -> Shared<R> {
+    let now = core.clock.now();
+    let answer = match &landing {
+        Landing::Alone => None,
+        Landing::Stored(entry) => {
+            let usable = reusable(core.policy.reuse(&entry.head, req, now));
+            usable.map(|(age, ttl)| answer::entry(core, req, entry, age, collapsed(why, ttl)))
+        }
+        Landing::Stale(entry) => {
+            let usable = core.policy.stale_if_error(&entry.head, req, now);
+            usable.map(|(age, ttl)| answer::entry(core, req, entry, age, collapsed(why, ttl)))
+        }
+        Landing::Live(live) => match other_variant(live, req) {
+            Some(vary) if mark.is_some_and(|mark| mark.epoch == vary.epoch) => None,
+            Some(vary) => return Shared::LookBy(vary),
+            None => {
+                let usable = reusable(core.policy.reuse(&live.head, req, now));
+                usable.and_then(|(age, ttl)| join(core, req, live, why, age, ttl))
+            }
+        },
+    };
+    answer.map_or(Shared::Nothing, |res| Shared::Answer(Box::new(res)))
+}
+
+/// The mark of the variants, when what landed is not the one that the request asks for.
+fn other_variant(live: &Live, req: &request::Parts) -> Option<Arc<Vary>> {
+    let variant = live.variant.as_ref()?;
+    let own = variant.vary.fields.select(&req.headers);
+    (own != variant.selection).then(|| Arc::clone(&variant.vary))
+}
+
+/// Reads along with a body that is being received.
+fn join<S: Store, R>(
+    core: &Core<S>,
+    req: &request::Parts,
+    live: &Live,
+    why: Forward,
+    age: u64,
+    ttl: i64,
+) -> Option<Response<ResponseBody<R>>> {
+    let finished = live.recording.is_finished();
+    let reader = live.recording.reader()?;
+    let mut res = answer::unmet(&core.policy, req, &live.head)
+        .unwrap_or_else(|| answer::with_head(&live.head, ResponseBody::live(reader)));
+    res.headers_mut().insert(AGE, age.into());
+    if core.inspect.is_some() {
+        res.extensions_mut().insert(live.verdict.clone());
+    }
+    let outcome = if finished {
+        Outcome::hit(ttl)
+    } else {
+        collapsed(why, ttl)
+    };
+    answer::tell(&mut res, outcome);
+    Some(res)
+}
+
+fn collapsed(why: Forward, ttl: i64) -> Outcome {
+    Outcome {
+        collapsed: true,
+        ttl: Some(ttl),
+        ..Outcome::forwarded(why)
+    }
+}
+
+fn reusable(reuse: Reuse) -> Option<(u64, i64)> {
+    match reuse {
+        Reuse::Fresh { age, ttl } | Reuse::StaleWhileRevalidate { age, ttl } => Some((age, ttl)),
+        Reuse::Validate { .. } => None,
+    }
+}
