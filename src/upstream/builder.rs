@@ -1,0 +1,120 @@
+//! How an [`Upstream`] is set up.
+
+use std::{future::Future, io, net::IpAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use super::{
+    Upstream,
+    connect::{Connector, Transport},
+    dial::{Dial, Lookup, system_lookup},
+    guard::Trusted,
+};
+
+/// A timeout beyond this would overflow the clock's arithmetic, and nobody waits for it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Sets up an [`Upstream`]; from [`Upstream::builder`].
+pub struct Builder {
+    timeout: Option<Duration>,
+    trusted: Trusted,
+    allow_private: bool,
+    lookup: Lookup,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
+    #[cfg(feature = "tls")]
+    roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Builder {
+            timeout: None,
+            trusted: Trusted::default(),
+            allow_private: false,
+            lookup: system_lookup(),
+            idle_timeout: Duration::from_secs(30),
+            max_idle_per_host: 128,
+            #[cfg(feature = "tls")]
+            roots: Vec::new(),
+        }
+    }
+
+    /// How long to wait for the head of a response (name lookup, connecting and TLS included),
+    /// and between two pieces of a body. Without it: for ever.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into().map(|timeout| timeout.min(LONGEST));
+        self
+    }
+
+    /// Lets `host`, at `port`, lead to any address; for the origin and for hosts allowed by name.
+    /// All other hosts are reached at [public](super::is_public) addresses only.
+    pub fn trust(mut self, host: &str, port: u16) -> Self {
+        self.trusted.add(host, port);
+        self
+    }
+
+    /// Lets every host lead to any address.
+    pub fn allow_private(mut self, allow: bool) -> Self {
+        self.allow_private = allow;
+        self
+    }
+
+    /// Looks names up with `lookup` instead of the system's resolver. Literals of addresses are
+    /// not looked up.
+    pub fn resolver<F, R>(mut self, lookup: F) -> Self
+    where
+        F: Fn(String) -> R + Send + Sync + 'static,
+        R: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+    {
+        self.lookup = Arc::new(move |name| Box::pin(lookup(name)));
+        self
+    }
+
+    /// How long an idle connection is kept; 30 seconds.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// How many idle connections are kept for each host; 128. None are with 0.
+    pub fn max_idle_per_host(mut self, max: usize) -> Self {
+        self.max_idle_per_host = max;
+        self
+    }
+
+    /// Trusts further root certificates, beside Mozilla's; see [`read_pem`](super::tls::read_pem).
+    /// Those that are no certificates are passed over.
+    #[cfg(feature = "tls")]
+    pub fn root_certificates(
+        mut self,
+        roots: impl IntoIterator<Item = rustls::pki_types::CertificateDer<'static>>,
+    ) -> Self {
+        self.roots.extend(roots);
+        self
+    }
+
+    /// The upstream.
+    pub fn build(self) -> Upstream {
+        let dial = Dial::new(self.trusted, self.allow_private, self.lookup, self.timeout);
+        #[cfg(feature = "tls")]
+        let transport: Transport = super::tls::connector(dial, self.roots);
+        #[cfg(not(feature = "tls"))]
+        let transport: Transport = dial;
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(self.max_idle_per_host)
+            // Finds out that the other side of an HTTP/2 connection is gone while requests wait.
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .build(Connector {
+                transport,
+                timeout: self.timeout,
+            });
+        Upstream::new(client, self.timeout)
+    }
+}

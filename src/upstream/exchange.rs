@@ -1,0 +1,231 @@
+//! One request's way to the upstream and back.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    uri::{Authority, Scheme},
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{self, Client};
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    body::{Body, RequestBody},
+    connect::{Connector, Mark},
+    error::{BoxError, Error, ErrorKind, Failure, kind_of, without_userinfo},
+    fields,
+};
+use crate::clock::Clock;
+
+/// What every exchange of an upstream shares.
+pub(super) struct Exchange {
+    pub(super) client: Client<Connector, RequestBody>,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A request as it will be sent.
+pub(super) struct Outgoing {
+    request: Request<RequestBody>,
+    peer: Authority,
+    progress: Option<watch::Receiver<Instant>>,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    pub(super) async fn run(&self, outgoing: Outgoing) -> Result<Response<Body>, Error> {
+        let Outgoing {
+            request,
+            peer,
+            progress,
+        } = outgoing;
+        let answer = within(self.timeout, progress, self.send(request)).await;
+        let mut response = answer.map_err(|error| Error::new(&peer, error))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let what = "it switched protocols unasked";
+            return Err(Error::new(&peer, Failure::new(ErrorKind::Protocol, what)));
+        }
+        fields::strip(response.headers_mut());
+        Ok(response.map(|body| Body::new(body, peer, self.timeout)))
+    }
+
+    /// Sends, and once more if the connection was a kept one that its server had closed before
+    /// the request arrived (RFC 9112 §9.3.1). Only what is safe and has no body is sent twice.
+    async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, BoxError> {
+        let again = replay(&request);
+        match (self.client.request(request).await, again) {
+            (Err(error), Some(again)) if closed_while_kept(&error) => {
+                self.client.request(again).await
+            }
+            (answer, _) => answer,
+        }
+        .map(|mut response| {
+            Mark::answered(response.extensions_mut());
+            response
+        })
+        .map_err(BoxError::from)
+    }
+}
+
+/// Bounds the time without progress: a request whose body is still being sent may take long.
+async fn within<T>(
+    timeout: Option<Duration>,
+    progress: Option<watch::Receiver<Instant>>,
+    answer: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    let Some(timeout) = timeout else {
+        return answer.await;
+    };
+    let mut answer = pin!(answer);
+    let mut since = Clock::system().instant();
+    loop {
+        if let Ok(answer) = tokio::time::timeout_at(since + timeout, &mut answer).await {
+            return answer;
+        }
+        match progress.as_ref().map(|latest| *latest.borrow()) {
+            Some(latest) if latest > since => since = latest,
+            _ => {
+                let what = format!("no response head in {timeout:?}");
+                return Err(Failure::new(ErrorKind::Timeout, what).into());
+            }
+        }
+    }
+}
+
+/// A copy of a request that may be sent twice.
+fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_safe() || !matches!(request.body(), RequestBody::Empty) {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+fn closed_while_kept(error: &legacy::Error) -> bool {
+    error.connect_info().is_some_and(Mark::has_answered) && kind_of(error) == ErrorKind::Broken
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    pub(super) fn new<B>(request: Request<B>) -> Result<Self, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let (uri, peer) = addressed(parts.uri)?;
+        if parts.method == Method::CONNECT {
+            let what = "CONNECT asks for a tunnel, not for a response";
+            return Err(Error::new(&peer, Failure::new(ErrorKind::Request, what)));
+        }
+        parts.uri = uri;
+        // What the next connection really speaks is settled there.
+        parts.version = Version::HTTP_11;
+        // Meant for the server side; the client's side of hyper reads some of them, too.
+        parts.extensions.clear();
+        fields::strip_request(&mut parts.headers);
+        // hyper writes the one that fits the URI.
+        parts.headers.remove(header::HOST);
+        let (body, progress) = RequestBody::new(body);
+        let unknown_length = !body.is_end_stream()
+            && body.size_hint().exact().is_none()
+            && !parts.headers.contains_key(header::CONTENT_LENGTH);
+        if unknown_length {
+            // Without it, hyper drops such a body from a GET.
+            let chunked = HeaderValue::from_static("chunked");
+            parts.headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
+        Ok(Outgoing {
+            request: Request::from_parts(parts, body),
+            peer,
+            progress,
+        })
+    }
+}
+
+/// The URI without its userinfo, and its host and port.
+fn addressed(uri: Uri) -> Result<(Uri, Authority), Error> {
+    let mut parts = uri.into_parts();
+    let Some(authority) = parts.authority.take() else {
+        return Err(Error::unaddressed("its URI is not absolute"));
+    };
+    let Ok(peer) = without_userinfo(authority.as_str()).parse::<Authority>() else {
+        return Err(Error::unaddressed("its URI names no host"));
+    };
+    // `http` reads a port beyond 65535 as none, and the default port would be dialled.
+    if peer.port().is_none() && peer.as_str().len() > peer.host().len() + 1 {
+        let what = "its port is none";
+        return Err(Error::new(&peer, Failure::new(ErrorKind::Request, what)));
+    }
+    let known = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    if !parts.scheme.as_ref().is_some_and(known) {
+        let what = "its scheme is neither http nor https";
+        return Err(Error::new(&peer, Failure::new(ErrorKind::Request, what)));
+    }
+    if cfg!(not(feature = "tls")) && parts.scheme == Some(Scheme::HTTPS) {
+        let what = "this build has no TLS";
+        return Err(Error::new(&peer, Failure::new(ErrorKind::Tls, what)));
+    }
+    parts.authority = Some(peer.clone());
+    match Uri::from_parts(parts) {
+        Ok(uri) => Ok((uri, peer)),
+        Err(error) => {
+            let failure = Failure::caused(ErrorKind::Request, "its URI is incomplete", error);
+            Err(Error::new(&peer, failure))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timeout_runs_from_the_latest_piece_of_the_request() {
+        let begin = Clock::system().instant();
+        let (progress, latest) = watch::channel(begin);
+        let upload = async {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                progress.send_replace(Clock::system().instant());
+            }
+            std::future::pending::<Result<(), BoxError>>().await
+        };
+        let timeout = Some(Duration::from_secs(30));
+        let error = within(timeout, Some(latest), upload).await.unwrap_err();
+        assert_eq!(kind_of(&*error), ErrorKind::Timeout);
+        assert_eq!(begin.elapsed(), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_request_must_name_a_host_and_a_scheme_that_is_known() {
+        let refused = |uri: &str| {
+            let request = Request::get(uri).body(http_body_util::Empty::<Bytes>::new());
+            Outgoing::new(request.unwrap())
+                .err()
+                .map(|error| error.kind())
+        };
+        assert_eq!(refused("/relative"), Some(ErrorKind::Request));
+        assert_eq!(refused("example.com:80"), Some(ErrorKind::Request));
+        assert_eq!(refused("ftp://example.com/"), Some(ErrorKind::Request));
+        assert_eq!(
+            refused("http://example.com:65536/"),
+            Some(ErrorKind::Request)
+        );
+        assert_eq!(
+            refused("http://[2606:4700::1]:99999/"),
+            Some(ErrorKind::Request)
+        );
+        assert_eq!(refused("http://example.com:/"), None);
+        assert_eq!(refused("http://me@[2606:4700::1]/"), None);
+        assert_eq!(refused("http://example.com/"), None);
+        assert_eq!(refused("http://example.com"), None);
+    }
+}

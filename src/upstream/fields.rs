@@ -1,0 +1,98 @@
+//! Header fields that belong to one connection and are not passed on (RFC 9110 §7.6.1).
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+];
+
+/// Removes the hop-by-hop fields, and those that `Connection` names.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+            .filter_map(|name| name.parse().ok())
+            // A peer must not be able to take the framing of the message away.
+            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Strips a request's fields, and says anew that its sender takes trailers, if it does
+/// (RFC 9110 §10.1.4).
+pub(super) fn strip_request(headers: &mut HeaderMap) {
+    let trailers =
+        tokens(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
+    strip(headers);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_goes_and_the_rest_stays() {
+        let mut headers = fields(&[
+            ("connection", "close, X-Private,content-length"),
+            ("connection", "x-other"),
+            ("x-private", "1"),
+            ("x-other", "2"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "Basic eA=="),
+            ("content-length", "3"),
+            ("accept", "a"),
+            ("accept", "b"),
+        ]);
+        strip_request(&mut headers);
+        assert_eq!(
+            headers,
+            fields(&[("content-length", "3"), ("accept", "a"), ("accept", "b")])
+        );
+    }
+
+    #[test]
+    fn readiness_for_trailers_is_said_anew() {
+        let mut headers = fields(&[("te", "deflate;q=0.5, Trailers"), ("connection", "TE")]);
+        strip_request(&mut headers);
+        assert_eq!(headers, fields(&[("te", "trailers"), ("connection", "te")]));
+    }
+}
