@@ -1,0 +1,116 @@
+//! The store that is chosen when the program starts.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    StartError,
+    config::{BackendKind, Config},
+};
+use crate::{
+    metrics::Metrics,
+    policy::{Head, Key},
+    store::{
+        Availability, EntryId, MemoryStore, Record, RedisConfig, RedisStore, Store, StoreError,
+    },
+};
+
+/// How long the start waits for Redis. It goes on without.
+const REDIS_START: Duration = Duration::from_millis(500);
+
+/// One of the stores.
+#[derive(Debug)]
+pub(super) enum Backend {
+    Memory(MemoryStore),
+    Redis(RedisStore),
+}
+
+impl Backend {
+    /// The store that `config` asks for. What it keeps is shown in `metrics`.
+    pub(super) async fn open(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
+        match config.backend {
+            BackendKind::Memory => {
+                let store = MemoryStore::new(config.memory).with_max_object(config.max_object);
+                let (entries, bytes) = (store.clone(), store.clone());
+                metrics.gauge("cache_entries", "Records in memory", move || {
+                    i64::try_from(entries.stats().entries).unwrap_or(i64::MAX)
+                });
+                metrics.gauge("cache_bytes", "Bytes that the records take", move || {
+                    i64::try_from(bytes.stats().bytes).unwrap_or(i64::MAX)
+                });
+                Ok(Backend::Memory(store))
+            }
+            BackendKind::Redis => {
+                let settings = RedisConfig::new(config.redis_url.as_str())
+                    .prefix(&config.redis_prefix)
+                    .max_object(config.max_object);
+                let store = RedisStore::connect(settings);
+                let store = store.map_err(|error| StartError(format!("Redis: {error}.")))?;
+                let mut state = store.state();
+                let known = state.wait_for(|state| *state != Availability::Connecting);
+                let _ = timeout(REDIS_START, known).await;
+                tokio::spawn(tell_of_redis(store.state(), config.redis_url_for_logs()));
+                Ok(Backend::Redis(store))
+            }
+        }
+    }
+}
+
+/// Logs when Redis is lost, and when it is back. Ends with the store.
+async fn tell_of_redis(mut state: tokio::sync::watch::Receiver<Availability>, url: String) {
+    let mut lost = false;
+    loop {
+        match &*state.borrow_and_update() {
+            Availability::Connecting => {}
+            Availability::Up if lost => tracing::info!(redis = url, "redis is back"),
+            Availability::Up => tracing::info!(redis = url, "redis connected"),
+            Availability::Down(reason) => {
+                let said = "redis lost: serving from the upstream until it is back";
+                tracing::warn!(redis = url, reason, "{said}");
+                lost = true;
+            }
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a store is asked, asked of the one that was chosen.
+macro_rules! ask {
+    ($backend:expr, $store:ident => $question:expr) => {
+        match $backend {
+            Backend::Memory($store) => $question.await,
+            Backend::Redis($store) => $question.await,
+        }
+    };
+}
+
+impl Store for Backend {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        ask!(self, store => store.get(key))
+    }
+
+    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
+        ask!(self, store => store.put(key, record, keep))
+    }
+
+    async fn refresh(
+        &self,
+        key: &Key,
+        old: EntryId,
+        head: Arc<Head>,
+        keep: Duration,
+    ) -> Result<bool, StoreError> {
+        ask!(self, store => store.refresh(key, old, head, keep))
+    }
+
+    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+        ask!(self, store => store.remove(key))
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        ask!(self, store => store.clear())
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line: what argh makes of it, and the few things that argh does not do.
+
+use argh::FromArgs;
+
+/// The flags as they were given. Everything is text here: `value` says what is accepted, so
+/// that a flag and a variable are refused in the same words.
+#[derive(FromArgs, Debug, Default)]
+#[argh(
+    help_triggers("-h", "--help"),
+    description = "A caching HTTP proxy: it stands before a slow API and answers from its cache.",
+    note = "Each flag may also be given by the variable in capitals; the flag wins. \
+            `--flag value` and `--flag=value` mean the same.",
+    example = "larder --origin https://api.example.com --ttl 300",
+    error_code(1, "It could not start: the port is taken, for example."),
+    error_code(2, "A flag or a variable has a value that is not accepted.")
+)]
+pub(super) struct Args {
+    /// port to listen on, 0 picks a free one [PORT, default 8000]
+    #[argh(option, arg_name = "n")]
+    pub(super) port: Option<String>,
+    /// address to listen on, v4 or v6 [HOST, default 127.0.0.1]
+    #[argh(option, arg_name = "address")]
+    pub(super) host: Option<String>,
+    /// base URL of the API; a path in it is kept as a prefix [UPSTREAM_BASE_URL, default none]
+    #[argh(option, arg_name = "url")]
+    pub(super) origin: Option<String>,
+    /// lifetime in seconds of responses that state none, and the longest that any lives; or
+    /// "origin": only what the origin says [CACHE_TTL, default 60 for those that state none]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) ttl: Option<String>,
+    /// where responses are kept, "memory" or "redis" [CACHE_BACKEND, default memory]
+    #[argh(option, arg_name = "name")]
+    pub(super) backend: Option<String>,
+    /// the Redis server [REDIS_URL, default redis://127.0.0.1:6379]
+    #[argh(option, arg_name = "url")]
+    pub(super) redis_url: Option<String>,
+    /// begins every key in Redis [REDIS_PREFIX, default larder]
+    #[argh(option, arg_name = "text")]
+    pub(super) redis_prefix: Option<String>,
+    /// what the memory store may take, like 64MiB or 1GiB [CACHE_MEMORY, default 256MiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) memory: Option<String>,
+    /// larger responses pass through unstored [CACHE_MAX_OBJECT, default 8MiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) max_object: Option<String>,
+    /// seconds until the upstream's response head, and between two pieces of its body
+    /// [UPSTREAM_TIMEOUT, default 30]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) timeout: Option<String>,
+    /// a further host that /proxy may fetch from: api.example.com, api.example.com:8443,
+    /// *.example.com, or * for any public host; repeatable [ALLOW_HOSTS, comma-separated]
+    #[argh(option, arg_name = "host")]
+    pub(super) allow_host: Vec<String>,
+    /// let /proxy reach private and loopback addresses [ALLOW_PRIVATE, default off]
+    #[argh(switch)]
+    pub(super) allow_private: bool,
+    /// put larder's own paths below this one [PREFIX, default none]
+    #[argh(option, arg_name = "path")]
+    pub(super) prefix: Option<String>,
+    /// PEM file of further roots for upstream TLS [TLS_CA, default none]
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_ca: Option<String>,
+    /// threads that serve [THREADS, default one per core]
+    #[argh(option, arg_name = "n")]
+    pub(super) threads: Option<String>,
+    /// which events are logged, like "info" or "larder=debug" [RUST_LOG, default info]
+    #[argh(option, arg_name = "filter")]
+    pub(super) log: Option<String>,
+    /// how they are written, "text" or "json" [LOG_FORMAT, default text on a terminal, else json]
+    #[argh(option, arg_name = "format")]
+    pub(super) log_format: Option<String>,
+    /// ask the instance at --host and --port to clear its cache, and exit
+    #[argh(switch)]
+    pub(super) clear_cache: bool,
+    /// print the version, and exit
+    #[argh(switch, short = 'V')]
+    pub(super) version: bool,
+}
+
+impl Args {
+    /// Reads `argv` (without the program's name). `Err` is what to print and whether it is help.
+    pub(super) fn read(argv: impl IntoIterator<Item = String>) -> Result<Args, argh::EarlyExit> {
+        let argv: Vec<String> = argv.into_iter().flat_map(split).collect();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        Args::from_args(&["larder"], &argv)
+    }
+}
+
+/// argh does not know `--name=value`.
+fn split(arg: String) -> Vec<String> {
+    match arg.split_once('=') {
+        Some((name, value)) if name.starts_with("--") && name.len() > 2 => {
+            vec![name.to_owned(), value.to_owned()]
+        }
+        _ => vec![arg],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(argv: &[&str]) -> Result<Args, argh::EarlyExit> {
+        Args::read(argv.iter().map(|arg| (*arg).to_owned()))
+    }
+
+    #[test]
+    fn both_spellings_of_a_value_are_read() {
+        let args = read(&["--port", "1", "--origin=http://a/?b=c", "--ttl", "-3"]).unwrap();
+        assert_eq!(args.port.as_deref(), Some("1"));
+        assert_eq!(args.origin.as_deref(), Some("http://a/?b=c"));
+        assert_eq!(args.ttl.as_deref(), Some("-3"));
+    }
+
+    #[test]
+    fn an_equals_sign_within_a_value_stays() {
+        let args = read(&["--log", "larder=debug"]).unwrap();
+        assert_eq!(args.log.as_deref(), Some("larder=debug"));
+    }
+
+    #[test]
+    fn help_names_every_variable() {
+        let help = read(&["--help"]).unwrap_err();
+        assert!(help.status.is_ok());
+        for variable in [
+            "PORT",
+            "CACHE_TTL",
+            "ALLOW_HOSTS",
+            "RUST_LOG",
+            "REDIS_PREFIX",
+        ] {
+            assert!(help.output.contains(variable), "{variable} is missing");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_misuse() {
+        for argv in [
+            &["--colour"][..],
+            &["extra"],
+            &["--port"],
+            &["--clear-cache=yes"],
+        ] {
+            assert!(read(argv).unwrap_err().status.is_err(), "{argv:?}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! From arguments and environment to a [`Config`]: a flag beats the environment, which beats the
+//! default.
+
+mod args;
+mod value;
+
+use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
+
+use url::Url;
+
+use self::{args::Args, value::Parsed};
+use super::{hosts::HostRule, origin::Origin};
+use crate::policy::Policy;
+
+/// Everything that can be chosen about the program.
+#[derive(Clone)]
+pub struct Config {
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 picks a free one.
+    pub port: u16,
+    /// What larder stands before.
+    pub origin: Option<Origin>,
+    /// How long responses live.
+    pub ttl: Ttl,
+    /// Where they are kept.
+    pub backend: BackendKind,
+    /// The Redis server. Its password is a secret.
+    pub redis_url: Url,
+    /// What begins every key in Redis.
+    pub redis_prefix: String,
+    /// The byte budget of the memory store.
+    pub memory: u64,
+    /// Larger responses pass through unstored.
+    pub max_object: u64,
+    /// Until the upstream's response head, and between two pieces of its body.
+    pub timeout: Duration,
+    /// Further hosts that `/proxy` may fetch from.
+    pub allow_hosts: Vec<HostRule>,
+    /// Whether `/proxy` may reach private and loopback addresses.
+    pub allow_private: bool,
+    /// What larder's own paths are put below: empty, or `/path`.
+    pub prefix: String,
+    /// A PEM file of further roots for upstream TLS.
+    pub tls_ca: Option<PathBuf>,
+    /// How many threads serve; `None` is one for each core.
+    pub threads: Option<usize>,
+    /// Which events are logged.
+    pub log: String,
+    /// How; `None` is text on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve.
+    Run(Box<Config>),
+    /// Ask a running instance to clear its cache.
+    ClearCache(Box<Config>),
+    /// Print this (help, the version), and no more.
+    Print(String),
+}
+
+/// Why the command line or the environment was refused: a sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misuse(String);
+
+/// How long responses live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// A minute for those that state no lifetime, no cap on those that do.
+    Default,
+    /// This long for those that state none, and no longer for any.
+    For(Duration),
+    /// Only what the origin says.
+    Origin,
+}
+
+/// A kind of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendKind {
+    /// In memory.
+    Memory,
+    /// In Redis.
+    Redis,
+}
+
+/// How events are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines, a line for each.
+    Json,
+}
+
+/// Reads the command line and the environment of this process.
+pub fn from_process() -> Result<Command, Misuse> {
+    parse(env::args_os().skip(1), |name| env::var_os(name))
+}
+
+/// Reads `argv` (without the program's name) and the variables that `env` knows.
+pub fn parse(
+    argv: impl IntoIterator<Item = OsString>,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<Command, Misuse> {
+    let argv: Result<Vec<String>, OsString> = argv.into_iter().map(OsString::into_string).collect();
+    let argv = argv.map_err(|arg| Misuse(format!("{arg:?} is not valid UTF-8.")))?;
+    let args = match Args::read(argv) {
+        Ok(args) => args,
+        Err(early) if early.status.is_ok() => return Ok(Command::Print(early.output)),
+        Err(early) => {
+            let what = early.output.lines().next().unwrap_or_default();
+            return Err(Misuse(format!("{what}. See larder --help.")));
+        }
+    };
+    if args.version {
+        let version = concat!("larder ", env!("CARGO_PKG_VERSION"));
+        return Ok(Command::Print(version.to_owned()));
+    }
+    let clear = args.clear_cache;
+    let config = Box::new(Config::choose(args, &Variables(&env))?);
+    match clear {
+        true if config.port == 0 => Err(Misuse(
+            "--clear-cache needs the --port of the instance to clear, and 0 is none.".to_owned(),
+        )),
+        true => Ok(Command::ClearCache(config)),
+        false => Ok(Command::Run(config)),
+    }
+}
+
+/// A URL as it may be shown: without the user and the password in it.
+fn without_userinfo(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}***{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// The environment.
+struct Variables<'a>(&'a dyn Fn(&str) -> Option<OsString>);
+
+impl Variables<'_> {
+    /// The value of a setting: its flag's, or its variable's, where an empty one counts for none.
+    fn choose<T>(
+        &self,
+        flag: (&str, Option<String>),
+        variable: &str,
+        parse: fn(&str) -> Parsed<T>,
+    ) -> Result<Option<T>, Misuse> {
+        let refuse = |name: &str, value: &str, accepted: &str| {
+            let value = without_userinfo(value);
+            Misuse(format!(
+                "{name} does not accept {value:?}: it takes {accepted}."
+            ))
+        };
+        if let (name, Some(value)) = flag {
+            return parse(&value)
+                .map(Some)
+                .map_err(|accepted| refuse(name, &value, accepted));
+        }
+        let Some(value) = (self.0)(variable).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let value = value
+            .into_string()
+            .map_err(|value| refuse(variable, &value.to_string_lossy(), "valid UTF-8"))?;
+        parse(&value)
+            .map(Some)
+            .map_err(|accepted| refuse(variable, &value, accepted))
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    fn choose(args: Args, env: &Variables<'_>) -> Result<Config, Misuse> {
+        let default = Config::default();
+        let allow = (!args.allow_host.is_empty()).then(|| args.allow_host.join(","));
+        let private = args.allow_private.then(|| "true".to_owned());
+        let text = |text: &str| -> Parsed<PathBuf> { Ok(text.into()) };
+        Ok(Config {
+            host: env
+                .choose(("--host", args.host), "HOST", value::host)?
+                .unwrap_or(default.host),
+            port: env
+                .choose(("--port", args.port), "PORT", value::port)?
+                .unwrap_or(default.port),
+            origin: env.choose(
+                ("--origin", args.origin),
+                "UPSTREAM_BASE_URL",
+                value::origin,
+            )?,
+            ttl: env
+                .choose(("--ttl", args.ttl), "CACHE_TTL", value::ttl)?
+                .unwrap_or(default.ttl),
+            backend: env
+                .choose(("--backend", args.backend), "CACHE_BACKEND", value::backend)?
+                .unwrap_or(default.backend),
+            redis_url: env
+                .choose(
+                    ("--redis-url", args.redis_url),
+                    "REDIS_URL",
+                    value::redis_url,
+                )?
+                .unwrap_or(default.redis_url),
+            redis_prefix: env
+                .choose(
+                    ("--redis-prefix", args.redis_prefix),
+                    "REDIS_PREFIX",
+                    value::redis_prefix,
+                )?
+                .unwrap_or(default.redis_prefix),
+            memory: env
+                .choose(("--memory", args.memory), "CACHE_MEMORY", value::size)?
+                .unwrap_or(default.memory),
+            max_object: env
+                .choose(
+                    ("--max-object", args.max_object),
+                    "CACHE_MAX_OBJECT",
+                    value::size,
+                )?
+                .unwrap_or(default.max_object),
+            timeout: env
+                .choose(
+                    ("--timeout", args.timeout),
+                    "UPSTREAM_TIMEOUT",
+                    value::timeout,
+                )?
+                .unwrap_or(default.timeout),
+            allow_hosts: env
+                .choose(("--allow-host", allow), "ALLOW_HOSTS", value::allow_hosts)?
+                .unwrap_or(default.allow_hosts),
+            allow_private: env
+                .choose(("--allow-private", private), "ALLOW_PRIVATE", value::switch)?
+                .unwrap_or(default.allow_private),
+            prefix: env
+                .choose(("--prefix", args.prefix), "PREFIX", value::prefix)?
+                .unwrap_or(default.prefix),
+            tls_ca: env.choose(("--tls-ca", args.tls_ca), "TLS_CA", text)?,
+            threads: env.choose(("--threads", args.threads), "THREADS", value::threads)?,
+            log: env
+                .choose(("--log", args.log), "RUST_LOG", value::log)?
+                .unwrap_or(default.log),
+            log_format: env.choose(
+                ("--log-format", args.log_format),
+                "LOG_FORMAT",
+                value::log_format,
+            )?,
+        })
+    }
+
+    /// The cache's rules.
+    pub fn policy(&self) -> Policy {
+        match self.ttl {
+            Ttl::Default => Policy::default(),
+            Ttl::For(ttl) => Policy::ttl(ttl),
+            Ttl::Origin => Policy::origin(),
+        }
+    }
+
+    /// The Redis server's URL without what is secret in it, for logs.
+    pub fn redis_url_for_logs(&self) -> String {
+        let mut url = self.redis_url.clone();
+        // Some clients take a password as a parameter.
+        url.set_query(None);
+        without_userinfo(url.as_str())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            origin: None,
+            ttl: Ttl::Default,
+            backend: BackendKind::Memory,
+            redis_url: Url::parse("redis://127.0.0.1:6379").expect("this URL is well-formed"),
+            redis_prefix: "larder".to_owned(),
+            memory: 256 << 20,
+            max_object: 8 << 20,
+            timeout: Duration::from_secs(30),
+            allow_hosts: Vec::new(),
+            allow_private: false,
+            prefix: String::new(),
+            tls_ca: None,
+            threads: None,
+            log: "info".to_owned(),
+            log_format: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("origin", &self.origin)
+            .field("ttl", &self.ttl)
+            .field("backend", &self.backend)
+            .field("redis_url", &self.redis_url_for_logs())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Ttl ===
+
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ttl::Default => f.write_str("default"),
+            Ttl::For(ttl) => write!(f, "{}s", ttl.as_secs()),
+            Ttl::Origin => f.write_str("origin"),
+        }
+    }
+}
+
+// === impl BackendKind ===
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BackendKind::Memory => "memory",
+            BackendKind::Redis => "redis",
+        })
+    }
+}
+
+// === impl Misuse ===
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+#[cfg(test)]
+mod tests;

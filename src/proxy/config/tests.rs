@@ -1,0 +1,176 @@
+//! The order flag, variable, default; and what a refusal says.
+
+use super::*;
+
+fn given(argv: &[&str], env: &[(&str, &str)]) -> Result<Command, Misuse> {
+    parse(argv.iter().map(OsString::from), |name| {
+        let found = env.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| OsString::from(value))
+    })
+}
+
+fn config(argv: &[&str], env: &[(&str, &str)]) -> Config {
+    match given(argv, env) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refusal(argv: &[&str], env: &[(&str, &str)]) -> String {
+    given(argv, env).unwrap_err().to_string()
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_default() {
+    assert_eq!(config(&[], &[]).port, 8000);
+    assert_eq!(config(&[], &[("PORT", "81")]).port, 81);
+    assert_eq!(config(&["--port=82"], &[("PORT", "81")]).port, 82);
+    assert_eq!(config(&["--port=82"], &[("PORT", "nonsense")]).port, 82);
+}
+
+#[test]
+fn every_variable_is_read() {
+    let config = config(
+        &[],
+        &[
+            ("HOST", "::1"),
+            ("UPSTREAM_BASE_URL", "https://api.example.com/v1/"),
+            ("CACHE_TTL", "5"),
+            ("CACHE_BACKEND", "redis"),
+            ("REDIS_URL", "redis://u:p@r:1/2"),
+            ("REDIS_PREFIX", "mine"),
+            ("CACHE_MEMORY", "64MiB"),
+            ("CACHE_MAX_OBJECT", "1MiB"),
+            ("UPSTREAM_TIMEOUT", "2.5"),
+            ("ALLOW_HOSTS", "a.example.com, *.example.org"),
+            ("ALLOW_PRIVATE", "1"),
+            ("PREFIX", "/_larder"),
+            ("TLS_CA", "/ca.pem"),
+            ("THREADS", "3"),
+            ("RUST_LOG", "debug"),
+            ("LOG_FORMAT", "json"),
+        ],
+    );
+    assert_eq!(config.host, "::1");
+    assert_eq!(
+        config.origin.clone().unwrap().to_string(),
+        "https://api.example.com/v1"
+    );
+    assert_eq!(config.ttl, Ttl::For(Duration::from_secs(5)));
+    assert_eq!(config.backend, BackendKind::Redis);
+    assert_eq!(config.redis_url.as_str(), "redis://u:p@r:1/2");
+    assert_eq!(config.redis_prefix, "mine");
+    assert_eq!((config.memory, config.max_object), (64 << 20, 1 << 20));
+    assert_eq!(config.timeout, Duration::from_millis(2500));
+    assert_eq!(config.allow_hosts.len(), 2);
+    assert!(config.allow_private);
+    assert_eq!(config.prefix, "/_larder");
+    assert_eq!(config.tls_ca, Some("/ca.pem".into()));
+    assert_eq!(config.threads, Some(3));
+    assert_eq!(config.log, "debug");
+    assert_eq!(config.log_format, Some(LogFormat::Json));
+}
+
+#[test]
+fn an_empty_variable_counts_for_none() {
+    let config = config(
+        &[],
+        &[("PORT", ""), ("CACHE_TTL", ""), ("UPSTREAM_BASE_URL", "")],
+    );
+    assert_eq!((config.port, config.ttl), (8000, Ttl::Default));
+    assert!(config.origin.is_none());
+}
+
+/// Arguments, environment, and words of the refusal.
+type Case = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    [&'static str; 3],
+);
+
+#[test]
+fn a_refusal_names_the_flag_or_variable_the_value_and_what_is_accepted() {
+    let cases: [Case; 6] = [
+        (&["--ttl", "-3"], &[], ["--ttl", "-3", "seconds"]),
+        (
+            &["--backend=disk"],
+            &[],
+            ["--backend", "disk", "memory or redis"],
+        ),
+        (
+            &["--origin", "ftp://x"],
+            &[],
+            ["--origin", "ftp://x", "http"],
+        ),
+        (
+            &["--memory", "12parsecs"],
+            &[],
+            ["--memory", "12parsecs", "64MiB"],
+        ),
+        (
+            &[],
+            &[("CACHE_TTL", "soon")],
+            ["CACHE_TTL", "soon", "seconds"],
+        ),
+        (
+            &[],
+            &[("ALLOW_PRIVATE", "perhaps")],
+            ["ALLOW_PRIVATE", "perhaps", "true"],
+        ),
+    ];
+    for (argv, env, words) in cases {
+        let said = refusal(argv, env);
+        for word in words {
+            assert!(said.contains(word), "{said:?} lacks {word:?}");
+        }
+    }
+}
+
+#[test]
+fn allowed_hosts_repeat() {
+    let config = config(
+        &[
+            "--allow-host",
+            "a.example.com",
+            "--allow-host",
+            "b.example.com:8443,c.example.com",
+        ],
+        &[("ALLOW_HOSTS", "z.example.com")],
+    );
+    assert_eq!(config.allow_hosts.len(), 3);
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    for flag in ["-h", "--help"] {
+        assert!(
+            matches!(given(&[flag], &[]), Ok(Command::Print(text)) if text.contains("--origin"))
+        );
+    }
+    for flag in ["-V", "--version"] {
+        assert!(
+            matches!(given(&[flag], &[]), Ok(Command::Print(text)) if text.starts_with("larder "))
+        );
+    }
+}
+
+#[test]
+fn clearing_needs_a_port() {
+    assert!(matches!(
+        given(&["--clear-cache"], &[]),
+        Ok(Command::ClearCache(_))
+    ));
+    assert!(refusal(&["--clear-cache", "--port=0"], &[]).contains("--port"));
+}
+
+#[test]
+fn the_redis_password_is_never_shown() {
+    let config = config(
+        &["--redis-url", "redis://me:hunter2@h:1/0?password=hunter2"],
+        &[],
+    );
+    assert_eq!(config.redis_url_for_logs(), "redis://***@h:1/0");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let said = refusal(&["--redis-url", "http://me:hunter2@h"], &[]);
+    assert!(!said.contains("hunter2"), "{said}");
+}

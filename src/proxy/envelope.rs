@@ -1,0 +1,238 @@
+//! `GET /proxy?url=U`: what the stack answers, put into a JSON envelope.
+//!
+//! The body is collected, as no status can be taken back once it is sent. What is JSON goes into
+//! the envelope as it came: three pieces, one after the other.
+
+use std::{convert::Infallible, fmt::Write};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
+    response,
+};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower::{BoxError, Service, ServiceExt};
+use tower_http::decompression::Decompression;
+
+use super::{
+    body::Spliced,
+    data,
+    error::{self, ApiError},
+    fields::{self, CACHE_STATUS, X_CACHE},
+    rescue::{Failure, Rescued},
+    target::{Target, Targets},
+};
+use crate::{outcome::Outcome, store::Verdict};
+
+/// Fields of the client that are about the envelope, or that only the origin may see.
+const NOT_SENT: [HeaderName; 7] = [
+    header::HOST,
+    header::ACCEPT_ENCODING,
+    header::RANGE,
+    header::EXPECT,
+    header::TE,
+    header::PROXY_AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+];
+
+/// Fields of the response that hold for the envelope too.
+const PASSED_ON: [HeaderName; 11] = [
+    header::AGE,
+    header::CACHE_CONTROL,
+    header::DATE,
+    header::EXPIRES,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::VARY,
+    header::VIA,
+    header::WWW_AUTHENTICATE,
+    X_CACHE,
+    CACHE_STATUS,
+];
+
+/// Makes envelopes of what the inner service answers.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope<S> {
+    inner: S,
+    targets: Targets,
+    /// No body larger than this is put into an envelope.
+    limit: usize,
+}
+
+impl<S> Envelope<S> {
+    pub(super) fn new(inner: S, targets: Targets, limit: u64) -> Self {
+        Envelope {
+            inner,
+            targets,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The answer to the request of this head. `nothing` is a body for the request to the stack.
+    pub(super) async fn answer<Q, B>(&self, head: request::Parts, nothing: Q) -> Response<Spliced>
+    where
+        S: Service<Request<Q>, Response = Response<B>, Error = Infallible> + Clone,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let request = match upstream_request(&self.targets, head, nothing) {
+            Ok(request) => request,
+            Err(error) => return error.into_response(),
+        };
+        // Compressed bodies are stored compressed: of one stored response, both forms are served.
+        let readable = Decompression::new(
+            self.inner
+                .clone()
+                .map_request(without_accept_encoding)
+                .map_response(forget_verdict_of_encoded),
+        );
+        let Ok(response) = readable.oneshot(request).await;
+        let (head, body) = response.into_parts();
+        let rescued = head.extensions.get::<Rescued>().is_some();
+        match collect(body, self.limit).await {
+            Ok(body) if rescued => Response::from_parts(head, Spliced::from(body)),
+            Ok(body) => envelope(&head, body),
+            Err(error) => with_cache_fields(error.into_response(), &head),
+        }
+    }
+}
+
+/// The request to the stack that a request for `/proxy` means.
+fn upstream_request<Q>(
+    targets: &Targets,
+    head: request::Parts,
+    nothing: Q,
+) -> Result<Request<Q>, ApiError> {
+    fields::refuse_loop(&head.headers)?;
+    let Target { uri, at_origin } = targets.resolve(head.uri.query())?;
+    let mut headers = head.headers;
+    for name in NOT_SENT {
+        headers.remove(name);
+    }
+    // The client's conditions are about the envelope, which has no validators.
+    fields::remove_those(&mut headers, |name| {
+        name.starts_with("if-") || name.starts_with("content-")
+    });
+    fields::remove_unkeyed(&mut headers);
+    if !at_origin {
+        headers.remove(header::AUTHORIZATION);
+        headers.remove(header::COOKIE);
+    }
+    fields::add_via(&mut headers, head.version);
+    let mut request = Request::new(nothing);
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The decompressing layer asks for what it can undo; the cache would take that for the client's
+/// wish, and keep a variant for it.
+fn without_accept_encoding<Q>(mut request: Request<Q>) -> Request<Q> {
+    request.headers_mut().remove(header::ACCEPT_ENCODING);
+    request
+}
+
+/// The verdict is about the bytes as they are stored.
+fn forget_verdict_of_encoded<B>(mut response: Response<B>) -> Response<B> {
+    if response.headers().contains_key(header::CONTENT_ENCODING) {
+        response.extensions_mut().remove::<Verdict>();
+    }
+    response
+}
+
+/// All of `body`, up to `limit` bytes.
+async fn collect<B>(body: B, limit: usize) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let too_large = || {
+        ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_too_large",
+            format!("The upstream's answer is larger than {limit} bytes (--max-object)."),
+        )
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Failure::of(&*error).describe()),
+    }
+}
+
+/// The envelope around a response of the upstream.
+fn envelope(head: &response::Parts, body: Bytes) -> Response<Spliced> {
+    let data = match data::of(&head.headers, head.extensions.get(), body) {
+        Ok(data) => data,
+        Err(error) => return with_cache_fields(error.into_response(), head),
+    };
+    let hit = head
+        .extensions
+        .get::<Outcome>()
+        .is_some_and(|outcome| outcome.hit);
+    let source = if hit { "cache" } else { "upstream" };
+    let failed = head.status.is_client_error() || head.status.is_server_error();
+    let mut before = format!(r#"{{"success": {}, "source": "{source}", "#, !failed);
+    if failed {
+        let message = format!("The upstream answered {}.", head.status);
+        let error = ApiError::new(head.status, "upstream_status", message);
+        // Writing to a string does not fail.
+        let _ = write!(before, r#""error": {}, "#, error.to_json());
+    }
+    before.push_str(r#""data": "#);
+    let body = Spliced::new(before.into(), data, Bytes::from_static(b"}"));
+    let length = body.len();
+    let mut response =
+        error::own(status(head.status), "application/json", Bytes::new()).map(|_| body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    pass_on(&PASSED_ON, &head.headers, headers);
+    fields::add_via(headers, head.version);
+    let word = HeaderValue::from_static(if hit { "HIT" } else { "MISS" });
+    headers.insert(X_CACHE, word);
+    with_outcome(response, head)
+}
+
+/// The upstream's status, where a response of that status can have a body.
+fn status(upstream: StatusCode) -> StatusCode {
+    match upstream {
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+            StatusCode::OK
+        }
+        status => status,
+    }
+}
+
+/// An error in place of a response: what the cache did with that one is still told.
+fn with_cache_fields(mut response: Response<Spliced>, head: &response::Parts) -> Response<Spliced> {
+    pass_on(
+        &[X_CACHE, CACHE_STATUS],
+        &head.headers,
+        response.headers_mut(),
+    );
+    with_outcome(response, head)
+}
+
+/// Logs learn from the response what the cache did.
+fn with_outcome(mut response: Response<Spliced>, head: &response::Parts) -> Response<Spliced> {
+    if let Some(outcome) = head.extensions.get::<Outcome>() {
+        response.extensions_mut().insert(outcome.clone());
+    }
+    response
+}
+
+fn pass_on(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
+    for name in names {
+        for value in from.get_all(name) {
+            to.append(name, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

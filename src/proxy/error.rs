@@ -1,0 +1,132 @@
+//! How larder says that something is wrong: the one shape of every error it answers with itself.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::body::Spliced;
+
+/// An error as the client sees it: a status, a code for programs, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: Cow<'static, str>,
+    /// The methods that a 405 names.
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        ApiError {
+            status,
+            code,
+            message: message.into(),
+            allow: None,
+        }
+    }
+
+    /// 400: the request makes no sense.
+    pub(super) fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 405, with the methods that are allowed.
+    pub(super) fn method(allow: &'static str) -> Self {
+        let message = format!("This path answers to {allow}.");
+        let error = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        );
+        ApiError {
+            allow: Some(allow),
+            ..error
+        }
+    }
+
+    /// 500: a bug of ours.
+    pub(super) fn internal() -> Self {
+        let message = "larder failed in a way that it should not. The log says more.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The `error` member of an envelope: `{"code": …, "message": …}`.
+    pub(super) fn to_json(&self) -> String {
+        let ApiError { code, message, .. } = self;
+        let message = serde_json::to_string(message).expect("a string always has a JSON form");
+        format!(r#"{{"code": "{code}", "message": {message}}}"#)
+    }
+
+    pub(super) fn into_response(self) -> Response<Spliced> {
+        let body = format!("{{\"success\": false, \"error\": {}}}", self.to_json());
+        let mut response = json(self.status, body);
+        if let Some(allow) = self.allow {
+            let allow = HeaderValue::from_static(allow);
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+}
+
+/// A response of our own in JSON, which is about this moment and not to be kept.
+pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Spliced> {
+    let mut response = own(status, "application/json", body);
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// A response of our own.
+pub(super) fn own(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Spliced> {
+    let body = Spliced::from(body.into());
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_LENGTH, length);
+    // What others wrote is never to be taken for a page of ours.
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_is_json_whatever_its_message() {
+        let error = ApiError::bad_request("odd", "say \"what\"\n");
+        let response = error.into_response();
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let expected = serde_json::json!({
+            "success": false,
+            "error": {"code": "odd", "message": "say \"what\"\n"},
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_405_names_the_methods() {
+        let response = ApiError::method("GET, HEAD").into_response();
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
+    }
+}

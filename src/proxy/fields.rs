@@ -1,0 +1,130 @@
+//! What a proxy does to header fields on their way through, in both directions.
+//!
+//! Hop-by-hop fields are the upstream's to remove: it is the one that knows its connection.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{self, Entry},
+};
+
+use super::error::ApiError;
+
+/// `HIT` or `MISS`.
+pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// What the cache did (RFC 9211).
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Fields that change what some origins answer, and that no cache key holds: with them, one
+/// client could choose what all others are served.
+const UNKEYED: [&str; 6] = [
+    "forwarded",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-method-override",
+    "x-http-method",
+];
+
+/// How often a request may have passed larder before it is taken for one that goes in circles.
+const TURNS: usize = 8;
+
+/// Removes the fields that speak around the URI and the method.
+pub(super) fn remove_unkeyed(headers: &mut HeaderMap) {
+    for name in UNKEYED {
+        headers.remove(name);
+    }
+    remove_those(headers, |name| name.starts_with("x-forwarded-"));
+}
+
+/// Removes all fields whose name `is_one`.
+pub(super) fn remove_those(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
+    let those: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_one(name.as_str()))
+        .cloned()
+        .collect();
+    for name in those {
+        headers.remove(name);
+    }
+}
+
+/// Adds larder to `Via` (RFC 9110 §7.6.3), for a message that was received in `version`.
+pub(super) fn add_via(headers: &mut HeaderMap, version: Version) {
+    let received = match version {
+        Version::HTTP_09 => "0.9 larder",
+        Version::HTTP_10 => "1.0 larder",
+        Version::HTTP_2 => "2 larder",
+        Version::HTTP_3 => "3 larder",
+        _ => "1.1 larder",
+    };
+    match headers.entry(header::VIA) {
+        Entry::Occupied(mut others) => others.append(HeaderValue::from_static(received)),
+        Entry::Vacant(none) => {
+            none.insert(HeaderValue::from_static(received));
+        }
+    }
+}
+
+/// Refuses a request that goes in circles: an origin that leads back to larder itself.
+pub(super) fn refuse_loop(headers: &HeaderMap) -> Result<(), ApiError> {
+    let vias = headers.get_all(header::VIA).iter();
+    let turns: usize = vias
+        .flat_map(|via| via.as_bytes().split(|b| *b == b','))
+        .filter(|member| member.trim_ascii().ends_with(b" larder"))
+        .count();
+    if turns < TURNS {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::LOOP_DETECTED,
+        "loop_detected",
+        "This request came back to larder again and again: its origin leads to itself.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unkeyed_fields_go() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "forwarded",
+            "x-original-url",
+            "accept",
+        ] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        remove_unkeyed(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("accept"));
+    }
+
+    #[test]
+    fn via_is_appended() {
+        let mut headers = HeaderMap::new();
+        headers.insert("via", HeaderValue::from_static("1.0 fred"));
+        add_via(&mut headers, Version::HTTP_2);
+        let via: Vec<_> = headers.get_all("via").iter().collect();
+        assert_eq!(via, ["1.0 fred", "2 larder"]);
+    }
+
+    #[test]
+    fn circles_end() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "via",
+            HeaderValue::from_static("1.1 larder, 1.1 x, 1.1 larder"),
+        );
+        for _ in 0..5 {
+            add_via(&mut headers, Version::HTTP_11);
+        }
+        assert_eq!(refuse_loop(&headers), Ok(()));
+        add_via(&mut headers, Version::HTTP_11);
+        assert_eq!(refuse_loop(&headers).unwrap_err().code, "loop_detected");
+    }
+}

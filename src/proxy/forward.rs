@@ -1,0 +1,92 @@
+//! The reverse proxy: any path that is not larder's own, to the same path at the origin.
+
+use http::{Request, Response, Version, header};
+
+use super::{error::ApiError, fields, origin::Origin};
+
+/// The request to the origin that `request` means.
+pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request<B>, ApiError> {
+    let (mut head, body) = request.into_parts();
+    fields::refuse_loop(&head.headers)?;
+    if !origin.keeps(head.uri.path()) {
+        let message = "The path leads out of the origin's.";
+        return Err(ApiError::bad_request("bad_request", message));
+    }
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    head.uri = origin.uri(target).map_err(|_| {
+        let message = "The request's target is longer than larder forwards.";
+        ApiError::bad_request("bad_request", message)
+    })?;
+    fields::remove_unkeyed(&mut head.headers);
+    // The upstream names the origin. And hyper has answered, or will, what `Expect` asks.
+    for name in [header::HOST, header::EXPECT] {
+        head.headers.remove(name);
+    }
+    fields::add_via(&mut head.headers, head.version);
+    head.version = Version::HTTP_11;
+    Ok(Request::from_parts(head, body))
+}
+
+/// The origin's response as it goes on to the client.
+pub(super) fn response<B>(mut response: Response<B>) -> Response<B> {
+    let version = response.version();
+    fields::add_via(response.headers_mut(), version);
+    // Of the version that larder speaks, not of the one that the origin does.
+    *response.version_mut() = Version::HTTP_11;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_goes_below_the_prefix() {
+        let origin = Origin::parse("https://api.test/v1").unwrap();
+        let given = Request::put("/a/b?c=%20d")
+            .header("host", "larder.test")
+            .header("x-forwarded-host", "evil.test")
+            .header("accept", "a")
+            .header("accept", "b")
+            .body("body")
+            .unwrap();
+        let sent = request(&origin, given).unwrap();
+        assert_eq!(sent.uri(), "https://api.test/v1/a/b?c=%20d");
+        assert_eq!(sent.method(), "PUT");
+        assert_eq!(sent.headers().get_all("accept").iter().count(), 2);
+        assert_eq!(sent.headers()["via"], "1.1 larder");
+        assert!(!sent.headers().contains_key("host"));
+        assert!(!sent.headers().contains_key("x-forwarded-host"));
+        assert_eq!(*sent.body(), "body");
+    }
+
+    #[test]
+    fn another_authority_in_the_target_changes_nothing() {
+        let origin = Origin::parse("http://api.test").unwrap();
+        for target in ["http://evil.test//x", "//x"] {
+            let sent = request(&origin, Request::get(target).body(()).unwrap()).unwrap();
+            assert_eq!(sent.uri(), "http://api.test//x");
+        }
+    }
+
+    #[test]
+    fn a_request_does_not_leave_the_prefix() {
+        let origin = Origin::parse("http://api.test/v1").unwrap();
+        let sent = request(&origin, Request::get("/a/../../x").body(()).unwrap());
+        assert_eq!(sent.unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn a_response_names_what_it_came_in() {
+        let given = Response::builder()
+            .version(Version::HTTP_10)
+            .body(())
+            .unwrap();
+        let sent = response(given);
+        assert_eq!(sent.headers()["via"], "1.0 larder");
+        assert_eq!(sent.version(), Version::HTTP_11);
+    }
+}

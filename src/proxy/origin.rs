@@ -1,0 +1,156 @@
+//! The origin that larder stands before: its scheme, host and port, and the path kept as prefix.
+
+use std::{fmt, str::FromStr};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use url::Url;
+
+/// A base URL: `https://api.example.com/v1`.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    url: Url,
+    scheme: Scheme,
+    authority: Authority,
+    /// Empty, or begins with a slash and ends without one.
+    prefix: String,
+}
+
+impl Origin {
+    /// Reads a base URL. The error says what is accepted.
+    pub fn parse(text: &str) -> Result<Origin, &'static str> {
+        const ACCEPTED: &str = "an http or https URL like https://api.example.com/v1";
+        let url = Url::parse(text).map_err(|_| ACCEPTED)?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::HTTP,
+            "https" => Scheme::HTTPS,
+            _ => return Err(ACCEPTED),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a URL without user and password: clients send their own Authorization");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("a URL without a query and without a fragment");
+        }
+        let authority = Authority::from_str(url.authority()).map_err(|_| ACCEPTED)?;
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        Ok(Origin {
+            url,
+            scheme,
+            authority,
+            prefix,
+        })
+    }
+
+    /// Its host, as [`Url`] writes it.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Its port, the scheme's own where none is written.
+    pub fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or_default()
+    }
+
+    /// Whether `url` has this scheme, host and port.
+    pub fn owns(&self, url: &Url) -> bool {
+        self.url.origin() == url.origin()
+    }
+
+    /// Whether `path` stays below the prefix: `..` leads out of it no more than up to it.
+    pub fn keeps(&self, path: &str) -> bool {
+        let mut depth = 0i32;
+        self.prefix.is_empty()
+            || path.split(['/', '\\']).all(|segment| {
+                match dots(segment) {
+                    2 => depth -= 1,
+                    1 => {}
+                    _ if segment.is_empty() => {}
+                    _ => depth += 1,
+                }
+                depth >= 0
+            })
+    }
+
+    /// The URI of `path_and_query`, which begins with a slash, at this origin.
+    pub fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(format!("{}{path_and_query}", self.prefix))
+            .build()
+    }
+
+    /// The base URL with `relative` below it; `relative` begins without a slash.
+    pub(super) fn join(&self, relative: &str) -> Result<Url, url::ParseError> {
+        let (scheme, authority, prefix) = (&self.scheme, &self.authority, &self.prefix);
+        Url::parse(&format!("{scheme}://{authority}{prefix}/{relative}"))
+    }
+}
+
+/// How many dots the segment is made of, plain or percent-encoded; 0 if of anything else.
+fn dots(segment: &str) -> usize {
+    let plain = segment.replace("%2e", ".").replace("%2E", ".");
+    if plain.bytes().all(|b| b == b'.') {
+        plain.len()
+    } else {
+        0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_kept_as_prefix() {
+        let origin = Origin::parse("HTTP://Api.Example.com:80/v1/").unwrap();
+        assert_eq!(origin.to_string(), "http://api.example.com/v1");
+        assert_eq!((origin.host(), origin.port()), ("api.example.com", 80));
+        assert_eq!(
+            origin.uri("/a?b=c").unwrap(),
+            "http://api.example.com/v1/a?b=c"
+        );
+    }
+
+    #[test]
+    fn an_address_of_version_6_keeps_its_brackets() {
+        let origin = Origin::parse("http://[::1]:8080").unwrap();
+        assert_eq!(origin.host(), "[::1]");
+        assert_eq!(origin.uri("/").unwrap(), "http://[::1]:8080/");
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for no in [
+            "ftp://x",
+            "x",
+            "http://",
+            "http://u:p@x",
+            "http://x?q",
+            "http://x#f",
+            "",
+        ] {
+            assert!(Origin::parse(no).is_err(), "{no}");
+        }
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_prefix() {
+        let origin = Origin::parse("http://x/v1").unwrap();
+        for yes in ["/a/../b", "/a/b", "/...", "//a", "/./a", "/"] {
+            assert!(origin.keeps(yes), "{yes}");
+        }
+        for no in ["/..", "/a/../../b", "/%2e%2E/b", "/.%2e", "/a\\..\\..\\b"] {
+            assert!(!origin.keeps(no), "{no}");
+        }
+    }
+}

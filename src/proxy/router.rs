@@ -1,0 +1,239 @@
+//! Which part of the program answers: one match on the path.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use http_body_util::{Either, Empty};
+use tower::{BoxError, Service, ServiceExt};
+
+use super::{
+    admin::Admin,
+    body::Spliced,
+    docs::Docs,
+    envelope::Envelope,
+    error::{self, ApiError},
+    figures::MetricsPage,
+    forward, framing,
+    origin::Origin,
+    rescue::Rescued,
+    server::Draining,
+};
+
+/// The body of a request to the stack: the client's own, or none.
+pub(super) type RequestBody<R> = Either<R, Nothing>;
+
+/// The body of a response: larder's own, or what the stack answers.
+pub(super) type ResponseBody<B> = Either<Spliced, B>;
+
+/// No body.
+pub(super) type Nothing = Empty<Bytes>;
+
+const READ: &str = "GET, HEAD";
+
+/// What is read and thrown away of a request body, where none is wanted.
+const UNWANTED_BODY: u64 = 64 * 1024;
+
+/// Everything that larder answers with itself.
+#[derive(Clone, Debug)]
+pub(super) struct Own<S> {
+    pub(super) envelope: Envelope<S>,
+    pub(super) admin: Admin,
+    pub(super) metrics: MetricsPage,
+    pub(super) docs: Docs,
+    pub(super) draining: Draining,
+}
+
+/// Hands a request to the one that answers it.
+#[derive(Debug)]
+pub(super) struct Router<S> {
+    parts: Arc<Parts<S>>,
+}
+
+#[derive(Debug)]
+struct Parts<S> {
+    /// Empty, or `/path`.
+    prefix: String,
+    own: Own<S>,
+    origin: Option<Origin>,
+    stack: S,
+}
+
+/// What larder itself answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Route {
+    Proxy,
+    Cache,
+    Metrics,
+    Health,
+    OpenApi,
+    Docs(String),
+}
+
+// === impl Route ===
+
+impl Route {
+    fn of(prefix: &str, path: &str) -> Option<Route> {
+        Some(match path.strip_prefix(prefix)? {
+            "/proxy" => Route::Proxy,
+            "/cache" => Route::Cache,
+            "/metrics" => Route::Metrics,
+            "/healthz" => Route::Health,
+            "/openapi.json" => Route::OpenApi,
+            "/docs" => Route::Docs(String::new()),
+            below => Route::Docs(below.strip_prefix("/docs/")?.to_owned()),
+        })
+    }
+}
+
+// === impl Router ===
+
+impl<S> Router<S> {
+    /// `stack` answers what the own parts do not, where there is an origin.
+    pub(super) fn new(prefix: String, own: Own<S>, origin: Option<Origin>, stack: S) -> Self {
+        let parts = Parts {
+            prefix,
+            own,
+            origin,
+            stack,
+        };
+        Router {
+            parts: Arc::new(parts),
+        }
+    }
+}
+
+impl<S> Clone for Router<S> {
+    fn clone(&self) -> Self {
+        Router {
+            parts: self.parts.clone(),
+        }
+    }
+}
+
+impl<S, R, B> Service<Request<R>> for Router<S>
+where
+    S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    R: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<R>) -> Self::Future {
+        let parts = self.parts.clone();
+        Box::pin(async move { Ok(parts.answer(request).await) })
+    }
+}
+
+impl<S> Parts<S> {
+    async fn answer<R, B>(&self, request: Request<R>) -> Response<ResponseBody<B>>
+    where
+        S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        R: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError> + Send,
+    {
+        let head = *request.method() == Method::HEAD;
+        let own = if let Err(error) = framing::check(&request) {
+            error.into_response()
+        } else if let Some(route) = Route::of(&self.prefix, request.uri().path()) {
+            match framing::check_length(&request, UNWANTED_BODY) {
+                Ok(()) => {
+                    // hyper reads and drops a body that nobody wants, or closes the connection.
+                    let head = request.into_parts().0;
+                    self.own
+                        .answer(route, head, Either::Right(Nothing::new()))
+                        .await
+                }
+                Err(error) => error.into_response(),
+            }
+        } else {
+            match self.forward(request) {
+                Ok(request) => {
+                    let Ok(response) = self.stack.clone().oneshot(request).await;
+                    return match response.extensions().get::<Rescued>() {
+                        Some(_) => response,
+                        None => forward::response(response),
+                    }
+                    .map(Either::Right);
+                }
+                Err(error) => error.into_response(),
+            }
+        };
+        // RFC 9110 §9.3.2: the head that GET has, its Content-Length included.
+        let own = if head {
+            own.map(|_| Spliced::empty())
+        } else {
+            own
+        };
+        own.map(Either::Left)
+    }
+
+    /// The request to the origin.
+    fn forward<R>(&self, request: Request<R>) -> Result<Request<RequestBody<R>>, ApiError> {
+        let Some(origin) = &self.origin else {
+            let message = "There is no such path, and larder was started without --origin.";
+            return Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message));
+        };
+        Ok(forward::request(origin, request)?.map(Either::Left))
+    }
+}
+
+// === impl Own ===
+
+impl<S> Own<S> {
+    async fn answer<Q, B>(
+        &self,
+        route: Route,
+        request: request::Parts,
+        nothing: Q,
+    ) -> Response<Spliced>
+    where
+        S: Service<Request<Q>, Response = Response<B>, Error = Infallible> + Clone,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError> + Send,
+    {
+        let read = matches!(request.method, Method::GET | Method::HEAD);
+        match route {
+            Route::Cache if request.method == Method::DELETE => {
+                self.admin.delete(&request.uri).await
+            }
+            Route::Cache => ApiError::method("DELETE").into_response(),
+            _ if !read => ApiError::method(READ).into_response(),
+            Route::Proxy => self.envelope.answer(request, nothing).await,
+            Route::Metrics => self.metrics.answer(&request.headers),
+            Route::Health => self.health(),
+            Route::OpenApi => self.docs.openapi(),
+            Route::Docs(name) => self.docs.file(&name),
+        }
+    }
+
+    fn health(&self) -> Response<Spliced> {
+        if self.draining.is_on() {
+            let message = "larder is about to stop, and finishes what is in flight.";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return ApiError::new(status, "draining", message).into_response();
+        }
+        error::json(StatusCode::OK, r#"{"success": true, "status": "serving"}"#)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Accepting connections, serving them, and coming to an end without cutting anybody off.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tower::{BoxError, Service, ServiceExt};
+
+use crate::body_end::BodyEnd;
+
+/// How long a connection may be silent: before its first byte, within a head, between requests.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long requests in flight may take to finish once the end has come.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Connections served at a time; further ones wait to be accepted.
+const CONNECTIONS: usize = 10_000;
+
+/// What a head, or a piece of a body, may take of a connection's buffer.
+const BUFFER: usize = 128 * 1024;
+
+/// HTTP/2 has no timeout of its own (see [`IDLE`]): silent peers are asked for a sign of life.
+const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
+const H2_STREAMS: u32 = 200;
+const H2_RESETS: usize = 50;
+
+/// Tells whether the end has come. Clones tell the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draining(Arc<watch::Sender<bool>>);
+
+impl Draining {
+    pub(super) fn is_on(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(super) fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Until it has come.
+    async fn begun(&self) {
+        let mut told = self.0.subscribe();
+        let begun = told.wait_for(|on| *on).await;
+        debug_assert!(begun.is_ok(), "the sender is here");
+    }
+}
+
+/// Serves `app` on `listener` until `shutdown`, and then finishes what is in flight.
+pub(super) async fn serve<S, B>(
+    listener: TcpListener,
+    app: S,
+    draining: Draining,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // An HTTP/2 connection is told to take no further requests and stays open for those it has.
+    // HTTP/1 has no such word: its connections close with their next response, or when no
+    // request is in flight any more.
+    let (at_once, when_quiet) = (GracefulShutdown::new(), GracefulShutdown::new());
+    let in_flight = Arc::new(watch::Sender::new(()));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let (stream, peer, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                back_off(&error).await;
+                continue;
+            }
+        };
+        let watchers = (at_once.watcher(), when_quiet.watcher());
+        let service = track(app.clone(), in_flight.clone(), draining.clone());
+        let draining = draining.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, service, watchers, draining).await {
+                tracing::debug!(%peer, error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    draining.begin();
+    tracing::info!("stopping: no new connections, finishing what is in flight");
+    let quiet = async {
+        in_flight.closed().await;
+        when_quiet.shutdown().await;
+    };
+    match timeout(DRAIN, async { tokio::join!(at_once.shutdown(), quiet) }).await {
+        Ok(_) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!("stopped, with requests still in flight"),
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// A connection that failed before it was accepted is no reason to wait; having no more file
+/// descriptors is.
+async fn back_off(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    ) {
+        tracing::warn!(%error, "cannot accept connections");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// `app` as hyper takes it. A request is in flight until its response's body has ended.
+fn track<S, B>(
+    app: S,
+    in_flight: Arc<watch::Sender<()>>,
+    draining: Draining,
+) -> impl HttpService<
+    Incoming,
+    ResBody = impl Body<Data = Bytes, Error = B::Error> + Send + 'static,
+    Error = Infallible,
+    Future = impl Send + 'static,
+> + Send
++ Clone
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    service_fn(move |request: Request<Incoming>| {
+        let flight = in_flight.subscribe();
+        let answer = app.clone().oneshot(request);
+        let draining = draining.clone();
+        async move {
+            let mut response = answer.await?;
+            if draining.is_on() && response.version() <= Version::HTTP_11 {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok(response.map(|body| BodyEnd::new(body, move |_, _| drop(flight))))
+        }
+    })
+}
+
+/// Serves one connection, in the version that its first bytes are in.
+async fn connection<S>(
+    stream: TcpStream,
+    service: S,
+    (at_once, when_quiet): (Watcher, Watcher),
+    draining: Draining,
+) -> Result<(), BoxError>
+where
+    S: HttpService<Incoming, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+    S::ResBody: Send + 'static,
+    <S::ResBody as Body>::Data: Send,
+    <S::ResBody as Body>::Error: Into<BoxError>,
+{
+    stream.set_nodelay(true)?;
+    let h2 = tokio::select! {
+        biased;
+        h2 = timeout(IDLE, speaks_h2(&stream)) => h2??,
+        // Who has said nothing by now is not waited for.
+        () = draining.begun() => return Ok(()),
+    };
+    let io = TokioIo::new(stream);
+    if h2 {
+        drop(when_quiet);
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(H2_KEEP_ALIVE)
+            .max_concurrent_streams(H2_STREAMS)
+            .max_pending_accept_reset_streams(H2_RESETS)
+            .max_header_list_size(BUFFER as u32)
+            .serve_connection(io, service);
+        at_once.watch(connection).await?;
+    } else {
+        drop(at_once);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(BUFFER)
+            .serve_connection(io, service);
+        when_quiet.watch(connection).await?;
+    }
+    Ok(())
+}
+
+/// Whether the client begins with HTTP/2's preface (RFC 9113 §3.4), of which three bytes are
+/// enough: no method of HTTP/1 is called PRI.
+async fn speaks_h2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if count == first.len() || !PREFACE.starts_with(&first[..count]) {
+            return Ok(first == PREFACE);
+        }
+        // What was peeked at stays readable: there is nothing to wait for but time.
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

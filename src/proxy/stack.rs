@@ -1,0 +1,95 @@
+//! What answers every request that is not about larder itself: the layers, in their order.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{BoxError, Service, ServiceBuilder};
+
+use super::{
+    StartError, backend::Backend, config::Config, data, rescue::RescueLayer, target::Targets,
+};
+use crate::{
+    cache::{CacheHandle, CacheLayer},
+    log::LogLayer,
+    metrics::Metrics,
+    upstream::{Upstream, tls},
+};
+
+/// All that the stack is made of, made ready.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) metrics: Metrics,
+    cache: CacheLayer<Backend>,
+    upstream: Upstream,
+}
+
+impl Parts {
+    pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let backend = Backend::open(config, &metrics).await?;
+        let cache = CacheLayer::builder(backend)
+            .policy(config.policy())
+            .max_object(config.max_object)
+            .inspect(data::inspect)
+            .build();
+        let flights = cache.handle();
+        metrics.gauge("flights", "Fetches that others may wait for", move || {
+            i64::try_from(flights.flights()).unwrap_or(i64::MAX)
+        });
+        Ok(Parts {
+            metrics,
+            cache,
+            upstream: upstream(config)?,
+        })
+    }
+
+    pub(super) fn cache(&self) -> CacheHandle<Backend> {
+        self.cache.handle()
+    }
+
+    /// The stack, from the client's side to the origin's.
+    pub(super) fn stack<Q>(
+        &self,
+    ) -> impl Service<
+        Request<Q>,
+        Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
+        Error = Infallible,
+        Future = impl Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+    where
+        Q: Body<Data = Bytes> + Send + 'static,
+        Q::Error: Into<BoxError>,
+    {
+        ServiceBuilder::new()
+            // Counts hits and misses, and what came of them.
+            .layer(self.metrics.layer())
+            // Makes responses of errors, here and nowhere else.
+            .layer(RescueLayer)
+            // Answers from the store, or lets one request for each key go on.
+            .layer(self.cache.clone())
+            // Counts what the upstream was asked, and how it answered.
+            .layer(self.metrics.upstream_layer())
+            // Logs how the upstream answered, or that it did not.
+            .layer(LogLayer::upstream())
+            .service(self.upstream.clone())
+    }
+}
+
+fn upstream(config: &Config) -> Result<Upstream, StartError> {
+    let mut upstream = Upstream::builder()
+        .timeout(config.timeout)
+        .allow_private(config.allow_private);
+    for (host, port) in Targets::new(config).trusted() {
+        upstream = upstream.trust(&host, port);
+    }
+    if let Some(file) = &config.tls_ca {
+        let roots = tls::read_pem(file).map_err(|error| StartError(error.to_string()))?;
+        upstream = upstream.root_certificates(roots);
+    }
+    Ok(upstream.build())
+}

@@ -1,0 +1,154 @@
+//! What `/proxy?url=U` means: the one URI to fetch, or why it is not fetched.
+
+use http::Uri;
+use url::{Url, form_urlencoded};
+
+use super::{config::Config, error::ApiError, hosts::HostRule, origin::Origin};
+
+/// Resolves `U`, and lets pass what may be fetched.
+#[derive(Clone, Debug)]
+pub(super) struct Targets {
+    origin: Option<Origin>,
+    allowed: Vec<HostRule>,
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) uri: Uri,
+    /// It is at the origin's scheme, host and port: credentials meant for larder's client-side
+    /// name are meant for it.
+    pub(super) at_origin: bool,
+}
+
+impl Targets {
+    pub(super) fn new(config: &Config) -> Self {
+        Targets {
+            origin: config.origin.clone(),
+            allowed: config.allow_hosts.clone(),
+        }
+    }
+
+    /// The hosts and ports that may be reached at private addresses.
+    pub(super) fn trusted(&self) -> Vec<(String, u16)> {
+        let origin = self
+            .origin
+            .iter()
+            .map(|origin| (origin.host(), origin.port()));
+        let named = self.allowed.iter().flat_map(HostRule::trusted);
+        origin
+            .chain(named)
+            .map(|(host, port)| (host.to_owned(), port))
+            .collect()
+    }
+
+    /// The target that the query of `/proxy` names.
+    pub(super) fn resolve(&self, query: Option<&str>) -> Result<Target, ApiError> {
+        let named = one_url(query.unwrap_or_default())?;
+        let url = match scheme_of(&named) {
+            Some(scheme) => absolute(scheme, &named)?,
+            None => self.relative(&named)?,
+        };
+        let at_origin = self.origin.as_ref().is_some_and(|origin| origin.owns(&url));
+        let allowed = at_origin
+            // Without an origin every public host may be fetched from.
+            || self.origin.is_none()
+            || self.allowed.iter().any(|rule| rule.allows(&url));
+        if !allowed {
+            return Err(ApiError::new(
+                http::StatusCode::FORBIDDEN,
+                "host_not_allowed",
+                format!(
+                    "larder may not fetch from {}. It may when started with --allow-host.",
+                    url.authority()
+                ),
+            ));
+        }
+        let uri = url[..url::Position::AfterQuery].parse();
+        let uri = uri.map_err(|_| malformed("it has characters that a URL may not have"))?;
+        Ok(Target { uri, at_origin })
+    }
+
+    /// `named` below the origin and its prefix.
+    fn relative(&self, named: &str) -> Result<Url, ApiError> {
+        let origin = self.origin.as_ref().ok_or_else(|| {
+            ApiError::bad_request(
+                "no_origin",
+                "The url is relative, and larder was started without --origin. \
+                 Name the whole URL, http://… or https://….",
+            )
+        })?;
+        let path = named.strip_prefix('/').unwrap_or(named);
+        if path.starts_with('/') || named.contains('\\') {
+            return Err(malformed("it is neither a whole URL nor a path"));
+        }
+        let bare = path.split(['?', '#']).next().unwrap_or_default();
+        if !origin.keeps(bare) {
+            return Err(malformed("its path leads out of the origin's"));
+        }
+        match origin.join(path) {
+            Ok(url) if origin.owns(&url) => Ok(url),
+            _ => Err(malformed("it is neither a whole URL nor a path")),
+        }
+    }
+}
+
+/// The value of the one parameter.
+fn one_url(query: &str) -> Result<String, ApiError> {
+    let mut url = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name != "url" || url.is_some() {
+            return Err(ApiError::bad_request(
+                "malformed_url",
+                "/proxy takes one parameter, url, and its value must be percent-encoded: \
+                 an & within it is written %26.",
+            ));
+        }
+        url = Some(value.into_owned());
+    }
+    let url = url.filter(|url| !url.is_empty()).ok_or_else(|| {
+        ApiError::bad_request(
+            "missing_url",
+            "Name what to fetch: /proxy?url=products or /proxy?url=https://example.com/products.",
+        )
+    })?;
+    // The URL standard drops some of these without a word: nobody means that.
+    if url.chars().any(char::is_control) {
+        return Err(malformed("it has control characters"));
+    }
+    Ok(url)
+}
+
+/// The scheme (RFC 3986 §3.1) that `named` begins with.
+fn scheme_of(named: &str) -> Option<&str> {
+    let (scheme, _) = named.split_once(':')?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(plain))
+        .then_some(scheme)
+}
+
+fn absolute(scheme: &str, named: &str) -> Result<Url, ApiError> {
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(ApiError::bad_request(
+            "unsupported_scheme",
+            format!("larder fetches http:// and https:// URLs, and this begins with {scheme}:."),
+        ));
+    }
+    // The URL standard would make do with less, and guess.
+    let rest = named[scheme.len()..].strip_prefix("://");
+    if rest.is_none_or(|rest| rest.starts_with(['/', '\\'])) {
+        return Err(malformed("there is no host after its scheme"));
+    }
+    let url = Url::parse(named).map_err(|error| malformed(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(malformed("it has a user or a password in it"));
+    }
+    Ok(url)
+}
+
+fn malformed(why: &str) -> ApiError {
+    ApiError::bad_request("malformed_url", format!("The url cannot be used: {why}."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! The layer, around a scripted service.
+
+mod bodies;
+mod purging;
+mod reusing;
+mod sharing;
+mod tower_fit;
+mod waiting;

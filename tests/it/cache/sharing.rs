@@ -1,0 +1,162 @@
+//! Nobody gets what was meant for another.
+
+use larder::policy::Policy;
+
+use crate::support::script::{Larder, Script, get, request, respond};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+#[tokio::test(start_paused = true)]
+async fn variants_live_side_by_side() {
+    let larder = Larder::new(Script::at_once(|n, req| {
+        let language = req
+            .headers
+            .get("accept-language")
+            .map_or("none", |v| v.to_str().unwrap());
+        respond(
+            200,
+            &[FRESH, ("vary", "Accept-Language")],
+            format!("{language} {n}"),
+        )
+    }));
+    for (fields, body) in [
+        (&[("accept-language", "de")][..], "de 1"),
+        (&[("accept-language", "en")], "en 2"),
+        (&[], "none 3"),
+        (&[("accept-language", "de")], "de 1"),
+        (&[("accept-language", "en")], "en 2"),
+        (&[], "none 3"),
+    ] {
+        assert_eq!(larder.ask(get("/a", fields)).await.body, body);
+    }
+    let miss = larder.ask(get("/a", &[("accept-language", "fr")])).await;
+    assert!(
+        miss.header("cache-status")
+            .starts_with("larder; fwd=vary-miss; stored")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_uri_that_begins_to_vary_by_more_is_told_apart_by_all() {
+    let larder = Larder::new(Script::at_once(|n, _| {
+        let vary = if n == 1 { "x-a" } else { "x-a, x-b" };
+        respond(200, &[FRESH, ("vary", vary)], n.to_string())
+    }));
+    let ask = |a, b| larder.ask(get("/", &[("x-a", a), ("x-b", b)]));
+    assert_eq!(ask("1", "1").await.body, "1");
+    assert_eq!(ask("2", "1").await.body, "2");
+    assert_eq!(ask("2", "2").await.body, "3");
+    assert_eq!(ask("2", "1").await.body, "2");
+    assert_eq!(ask("2", "2").await.body, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn vary_star_matches_nobody() {
+    let larder = Larder::new(Script::numbered(&[FRESH, ("vary", "accept, *")]));
+    larder.get("/a").await;
+    let second = larder.get("/a").await;
+    assert!(!second.is_hit());
+    assert_eq!(second.body, "2");
+}
+
+/// Asked twice, the second time by somebody else: the origin must be asked again.
+async fn never_shared(fields: &'static [(&'static str, &'static str)], req: &[(&str, &str)]) {
+    for policy in [Policy::origin(), Policy::default()] {
+        let larder = Larder::with(Script::numbered(fields), policy);
+        larder.ask(get("/a", req)).await;
+        let other = larder.get("/a").await;
+        assert_eq!(
+            (other.body.as_str(), other.is_hit()),
+            ("2", false),
+            "{fields:?} {req:?}"
+        );
+        assert!(
+            other.outcome.detail.is_some() || !req.is_empty(),
+            "{:?}",
+            other.outcome
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_personal_is_not_shared() {
+    never_shared(&[("cache-control", "Private, max-age=60")], &[]).await;
+    never_shared(&[("cache-control", "max-age=60, No-Store")], &[]).await;
+    never_shared(
+        &[
+            ("cache-control", "max-age=60"),
+            ("cache-control", "private"),
+        ],
+        &[],
+    )
+    .await;
+    never_shared(&[FRESH, ("set-cookie", "id=1")], &[]).await;
+    never_shared(&[FRESH], &[("authorization", "Bearer x")]).await;
+    never_shared(&[FRESH], &[("cookie", "id=1")]).await;
+    never_shared(&[], &[("cookie", "id=1")]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_that_it_may_be_shared_is_without_its_cookie() {
+    let larder = Larder::new(Script::numbered(&[
+        ("cache-control", "public, max-age=60"),
+        ("set-cookie", "id=1"),
+    ]));
+    let first = larder
+        .ask(get("/a", &[("authorization", "Bearer x")]))
+        .await;
+    assert_eq!(first.header("set-cookie"), "id=1");
+    let second = larder.get("/a").await;
+    assert!(second.is_hit());
+    assert_eq!(second.header("set-cookie"), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsafe_methods_pass_and_make_forget() {
+    let larder = Larder::new(Script::numbered(&[FRESH]));
+    assert_eq!(larder.get("/a").await.body, "1");
+    let post = larder.ask(request("POST", "/a", &[])).await;
+    assert_eq!(
+        (post.body.as_str(), post.header("cache-status")),
+        ("2", "larder; fwd=method")
+    );
+    assert_eq!(larder.get("/a").await.body, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_not_kept_for_silence() {
+    for status in [400, 403, 404, 405, 413, 429, 500, 502, 503] {
+        let larder = Larder::with(
+            Script::at_once(move |n, _| respond(status, &[], n.to_string())),
+            Policy::default(),
+        );
+        larder.get("/a").await;
+        assert_eq!(larder.get("/a").await.body, "2", "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hop_by_hop_fields_are_not_replayed_and_repeated_ones_are_kept() {
+    let larder = Larder::new(Script::at_once(|_, _| {
+        let mut res = respond(
+            200,
+            &[
+                FRESH,
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("link", "<a>"),
+                ("link", "<b>"),
+            ],
+            "",
+        );
+        let latin = http::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        res.headers_mut().insert("x-latin", latin);
+        res
+    }));
+    larder.get("/a").await;
+    let hit = larder.get("/a").await;
+    assert!(hit.is_hit());
+    assert!(!hit.headers.contains_key("connection") && !hit.headers.contains_key("x-hop"));
+    assert_eq!(hit.headers.get_all("link").iter().count(), 2);
+    assert_eq!(hit.headers["x-latin"].as_bytes(), b"caf\xe9");
+}

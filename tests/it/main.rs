@@ -1,0 +1,10 @@
+//! The integration tests: a module for each theme.
+
+#![allow(clippy::unwrap_used)]
+
+mod cache;
+mod cli;
+mod floors;
+mod stores;
+mod support;
+mod upstream;

@@ -1,0 +1,339 @@
+//! Every store keeps its contract: one suite, run over each.
+
+#![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
+
+mod memory;
+mod redis;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use larder::{
+    policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary},
+    store::{Entry, EntryId, Payload, Record, Store, Verdict},
+};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Runs each of these functions as a test of its own on a new store.
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod on_memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&larder::store::MemoryStore::new(64 << 20)).await;
+            })*
+        }
+
+        mod on_redis {
+            $(#[tokio::test]
+            async fn $test() {
+                let redis = crate::support::redis::Redis::start();
+                super::$test(&super::redis::store(&redis).await).await;
+            })*
+        }
+    };
+}
+
+suite! {
+    what_is_put_is_got
+    a_put_replaces
+    every_byte_of_a_head_survives
+    trailers_survive
+    verdicts_survive
+    markers_survive
+    an_empty_body_is_a_body
+    a_large_body_survives
+    no_time_to_keep_is_not_kept
+    an_endless_time_to_keep_is_kept
+    refresh_changes_the_head_alone
+    refresh_leaves_another_response_alone
+    refresh_of_nothing_does_nothing
+    refresh_leaves_a_marker_alone
+    remove_forgets_one
+    clear_forgets_all
+    keys_are_told_apart_by_all_their_text
+}
+
+async fn what_is_put_is_got(store: &impl Store) {
+    assert!(get(store, &key("/a")).await.is_none());
+    let entry = entry(1, "body");
+    put(store, &key("/a"), &entry).await;
+    assert_same(get(store, &key("/a")).await, &entry);
+    assert!(get(store, &key("/b")).await.is_none());
+}
+
+async fn a_put_replaces(store: &impl Store) {
+    put(store, &key("/a"), &entry(1, "the first, and longer, body")).await;
+    let second = entry(2, "the second");
+    put(store, &key("/a"), &second).await;
+    assert_same(get(store, &key("/a")).await, &second);
+}
+
+async fn every_byte_of_a_head_survives(store: &impl Store) {
+    let mut headers = HeaderMap::new();
+    headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1"));
+    headers.append("x-between", HeaderValue::from_static(""));
+    headers.append(header::SET_COOKIE, HeaderValue::from_static("b=2"));
+    let all: Vec<u8> = (32..=255).filter(|&b| b != 127).chain([b'\t']).collect();
+    headers.append("x-all", HeaderValue::from_bytes(&all).unwrap());
+    let long = "n".repeat(1000).parse::<HeaderName>().unwrap();
+    headers.append(long, "v".repeat(20_000).parse().unwrap());
+    let mut entry = entry(u64::MAX, "body");
+    entry.head = Arc::new(Head::restore(StoredHead {
+        status: StatusCode::from_u16(299).unwrap(),
+        version: Version::HTTP_2,
+        headers,
+        received: SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789),
+        initial_age: Duration::from_secs(12),
+        lifetime: Lifetime {
+            duration: Duration::from_secs(u64::MAX),
+            source: Source::SharedMaxAge,
+        },
+    }));
+    put(store, &key("/a"), &entry).await;
+    assert_same(get(store, &key("/a")).await, &entry);
+}
+
+async fn trailers_survive(store: &impl Store) {
+    let mut trailers = HeaderMap::new();
+    trailers.append("x-sum", HeaderValue::from_static("1"));
+    trailers.append("x-sum", HeaderValue::from_bytes(b"\xff").unwrap());
+    for trailers in [trailers, HeaderMap::new()] {
+        let mut entry = entry(1, "");
+        entry.body = Payload::new(Bytes::from_static(b"body"), Some(trailers));
+        put(store, &key("/a"), &entry).await;
+        assert_same(get(store, &key("/a")).await, &entry);
+    }
+}
+
+async fn verdicts_survive(store: &impl Store) {
+    for verdict in [
+        Verdict::default(),
+        Verdict::known(true),
+        Verdict::known(false),
+    ] {
+        let mut entry = entry(1, "body");
+        entry.body = entry.body.with_verdict(verdict);
+        put(store, &key("/a"), &entry).await;
+        assert_same(get(store, &key("/a")).await, &entry);
+    }
+}
+
+async fn markers_survive(store: &impl Store) {
+    let vary = Arc::new(vary());
+    put(store, &key("/a"), &entry(1, "body")).await;
+    let marker = Record::Vary(vary.clone());
+    store.put(&key("/a"), marker, LONG).await.unwrap();
+    match get(store, &key("/a")).await {
+        Some(Record::Vary(got)) => assert_eq!(got, vary),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn an_empty_body_is_a_body(store: &impl Store) {
+    let entry = entry(1, "");
+    put(store, &key("/a"), &entry).await;
+    assert_same(get(store, &key("/a")).await, &entry);
+}
+
+async fn a_large_body_survives(store: &impl Store) {
+    // The largest that stores keep unless told otherwise.
+    let mut entry = entry(1, "");
+    let data: Vec<u8> = (0..8 << 20).map(|n: u32| (n % 251) as u8).collect();
+    entry.body = Payload::new(data.into(), None);
+    put(store, &key("/a"), &entry).await;
+    assert_same(get(store, &key("/a")).await, &entry);
+
+    // One more byte is not kept, and neither is what was there before.
+    let mut data = entry.body.data().to_vec();
+    data.push(0);
+    entry.body = Payload::new(data.into(), None);
+    put(store, &key("/a"), &entry).await;
+    assert!(get(store, &key("/a")).await.is_none());
+}
+
+async fn no_time_to_keep_is_not_kept(store: &impl Store) {
+    put(store, &key("/a"), &entry(1, "before")).await;
+    let record = Record::Response(entry(2, "after"));
+    store.put(&key("/a"), record, Duration::ZERO).await.unwrap();
+    assert!(get(store, &key("/a")).await.is_none());
+}
+
+async fn an_endless_time_to_keep_is_kept(store: &impl Store) {
+    let entry = entry(1, "body");
+    let record = Record::Response(entry.clone());
+    store.put(&key("/a"), record, Duration::MAX).await.unwrap();
+    assert_same(get(store, &key("/a")).await, &entry);
+}
+
+async fn refresh_changes_the_head_alone(store: &impl Store) {
+    let mut old = entry(7, "body");
+    let mut trailers = HeaderMap::new();
+    trailers.append("x-sum", HeaderValue::from_static("1"));
+    old.body = Payload::new(Bytes::from_static(b"\x00body\xff"), Some(trailers))
+        .with_verdict(Verdict::known(true));
+    put(store, &key("/a"), &old).await;
+    for text in ["a", "a much longer head than it had before", ""] {
+        let head = head(text);
+        assert!(refresh(store, &key("/a"), old.id, head.clone(), LONG).await);
+        let want = Entry {
+            head,
+            ..old.clone()
+        };
+        assert_same(get(store, &key("/a")).await, &want);
+    }
+}
+
+async fn refresh_leaves_another_response_alone(store: &impl Store) {
+    put(store, &key("/a"), &entry(1, "first")).await;
+    let second = entry(2, "second");
+    put(store, &key("/a"), &second).await;
+    assert!(!refresh(store, &key("/a"), EntryId(1), head("new"), LONG).await);
+    assert_same(get(store, &key("/a")).await, &second);
+}
+
+async fn refresh_of_nothing_does_nothing(store: &impl Store) {
+    let key = key("/a");
+    assert!(!refresh(store, &key, EntryId(1), head("new"), LONG).await);
+    assert!(get(store, &key).await.is_none());
+    put(store, &key, &entry(1, "body")).await;
+    assert!(store.remove(&key).await.unwrap());
+    assert!(!refresh(store, &key, EntryId(1), head("new"), LONG).await);
+    assert!(get(store, &key).await.is_none());
+}
+
+async fn refresh_leaves_a_marker_alone(store: &impl Store) {
+    let vary = vary();
+    let id = EntryId(vary.epoch); // Even if the numbers are equal.
+    let marker = Record::Vary(Arc::new(vary));
+    store.put(&key("/a"), marker, LONG).await.unwrap();
+    assert!(!refresh(store, &key("/a"), id, head("new"), LONG).await);
+    assert!(matches!(
+        get(store, &key("/a")).await,
+        Some(Record::Vary(_))
+    ));
+}
+
+async fn remove_forgets_one(store: &impl Store) {
+    put(store, &key("/a"), &entry(1, "a")).await;
+    put(store, &key("/b"), &entry(2, "b")).await;
+    assert!(store.remove(&key("/a")).await.unwrap());
+    assert!(!store.remove(&key("/a")).await.unwrap());
+    assert!(get(store, &key("/a")).await.is_none());
+    assert_same(get(store, &key("/b")).await, &entry(2, "b"));
+}
+
+async fn clear_forgets_all(store: &impl Store) {
+    store.clear().await.unwrap();
+    let keys: Vec<Key> = (0..2500).map(|n| key(&format!("/{n}"))).collect();
+    for key in &keys {
+        put(store, key, &entry(1, "body")).await;
+    }
+    store.clear().await.unwrap();
+    for key in &keys {
+        assert!(get(store, key).await.is_none(), "{key:?} is still there");
+    }
+    put(store, &key("/a"), &entry(1, "body")).await;
+    assert_same(get(store, &key("/a")).await, &entry(1, "body"));
+}
+
+async fn keys_are_told_apart_by_all_their_text(store: &impl Store) {
+    let long = format!("/{}", "x".repeat(10_000));
+    let texts = [
+        "GET http://example/a".to_owned(),
+        "GET https://example/a".to_owned(),
+        "GET http://example:8080/a".to_owned(),
+        "GET http://example/a?".to_owned(),
+        "GET http://example/a?q=*[b]".to_owned(),
+        "GET http://example/a 00000000000000ff accept=text".to_owned(),
+        "GET http://example/{tag}".to_owned(),
+        "GET http://example/ä".to_owned(),
+        format!("GET http://example{long}"),
+        format!("GET http://example{long}x"),
+    ];
+    for (n, text) in texts.iter().enumerate() {
+        put(store, &Key::parse(text), &entry(n as u64, text)).await;
+    }
+    for (n, text) in texts.iter().enumerate() {
+        let got = get(store, &Key::parse(text)).await;
+        assert_same(got, &entry(n as u64, text));
+    }
+}
+
+fn key(path: &str) -> Key {
+    Key::parse(&format!("GET http://origin.example{path}"))
+}
+
+fn head(text: &str) -> Arc<Head> {
+    let mut headers = HeaderMap::new();
+    headers.append("x-text", text.parse().unwrap());
+    headers.append(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=60"),
+    );
+    Arc::new(Head::restore(StoredHead {
+        status: StatusCode::OK,
+        version: Version::HTTP_11,
+        headers,
+        received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        initial_age: Duration::ZERO,
+        lifetime: Lifetime {
+            duration: Duration::from_secs(60),
+            source: Source::MaxAge,
+        },
+    }))
+}
+
+fn entry(id: u64, body: &str) -> Entry {
+    Entry {
+        id: EntryId(id),
+        head: head("head"),
+        body: Payload::new(Bytes::copy_from_slice(body.as_bytes()), None),
+    }
+}
+
+fn vary() -> Vary {
+    Vary {
+        epoch: 0xfeed_0000_0000_00ff,
+        fields: Fields::new([header::ORIGIN, header::ACCEPT]),
+        until: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+    }
+}
+
+async fn put(store: &impl Store, key: &Key, entry: &Entry) {
+    let record = Record::Response(entry.clone());
+    store.put(key, record, LONG).await.unwrap();
+}
+
+async fn get(store: &impl Store, key: &Key) -> Option<Record> {
+    store.get(key).await.unwrap()
+}
+
+async fn refresh(
+    store: &impl Store,
+    key: &Key,
+    old: EntryId,
+    head: Arc<Head>,
+    keep: Duration,
+) -> bool {
+    store.refresh(key, old, head, keep).await.unwrap()
+}
+
+#[track_caller]
+fn assert_same(got: Option<Record>, want: &Entry) {
+    let Some(Record::Response(got)) = got else {
+        panic!("not a response: {got:?}");
+    };
+    assert_eq!(got.id, want.id);
+    assert_eq!(got.head.stored(), want.head.stored());
+    // The iterator's order is what a client sees; a map's equality does not tell.
+    assert!(got.head.headers().iter().eq(want.head.headers()));
+    assert!(got.body.data() == want.body.data(), "the bodies differ");
+    assert_eq!(got.body.trailers(), want.body.trailers());
+    assert_eq!(got.body.verdict().get(), want.body.verdict().get());
+}
