@@ -1,0 +1,45 @@
+# Everything that is done with larder. `make help` lists it.
+
+CARGO ?= cargo
+ARGS ?=
+FEATURES = memory redis metrics log client tls proxy
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench conformance demo clean setup
+
+help: ## lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## builds larder and starts it, with the in-memory cache: make run ARGS="--origin URL"
+	$(CARGO) build --release
+	./target/release/larder $(ARGS)
+
+test: setup ## installs what the tests need where it is missing, and runs them all
+	$(CARGO) test --all-features
+
+check: ## format, lints, docs, and each feature by itself
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --all-features -- -D warnings
+	@set -e; for feature in "" $(FEATURES); do \
+		echo "clippy --no-default-features --features '$$feature'"; \
+		$(CARGO) clippy -q --no-default-features --features "$$feature" -- -D warnings; \
+	done
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --all-features
+
+bench: ## runs the criterion benches
+	$(CARGO) bench --all-features
+
+conformance: ## runs the public HTTP cache test suite against the release binary
+	$(CARGO) build --release
+	node tests/conformance/run.mjs target/release/larder
+
+demo: ## a small shop that takes 300 ms for each answer, and larder in front of it
+	$(CARGO) build --release --bin larder --example shop
+	@sh examples/demo.sh
+
+setup:
+	@sh tests/setup.sh
+
+clean: ## removes what was built
+	$(CARGO) clean
+	rm -rf tests/conformance/node_modules
