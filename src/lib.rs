@@ -67,3 +67,8 @@ pub mod proxy;
 pub mod store;
 #[cfg(feature = "client")]
 pub mod upstream;
+
+/// What the README shows is compiled.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
