@@ -93,6 +93,10 @@ console.log = log
 const results = getResults()
 const counts = {}
 const failures = []
+const moot = []
+// A case may build upon an optional behaviour: where that is absent it says nothing, and is no
+// failure. Where a required case is what it builds upon, that one fails by itself.
+const absent = (test) => test.depends_on.filter((id) => results[id] !== true).join(', ')
 for (const one of chosen) {
   for (const test of one.tests) {
     if (test.browser_only) continue
@@ -100,7 +104,10 @@ for (const one of chosen) {
     const [, , sign] = determineTestResult(suites, test.id, results, !only)
     const count = (counts[kind] ??= {})
     count[sign] = (count[sign] ?? 0) + 1
-    if (kind !== 'check' && sign !== '✅') {
+    if (kind === 'check' || sign === '✅') continue
+    if (sign === '⚪️') {
+      moot.push(`${sign} ${kind} ${test.id}: says nothing, for it builds upon ${absent(test)}`)
+    } else {
       failures.push([kind, sign, test.id, test.name, results[test.id]?.[1] ?? ''])
     }
   }
@@ -112,4 +119,5 @@ for (const [kind, count] of Object.entries(counts)) {
 for (const [kind, sign, id, name, why] of failures.sort()) {
   log(`${sign} ${kind} ${id}: ${name}\n     ${why}`)
 }
+for (const line of moot) log(line)
 process.exit(failures.some(([kind]) => kind === 'required') ? 1 : 0)
