@@ -3,7 +3,7 @@
 //! The cache puts an [`Outcome`] into the extensions of every response it answers with; metrics
 //! and logs read it there, and its `Display` is larder's member of the `Cache-Status` field.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::StatusCode;
 
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub ttl: Option<i64>,
     /// Why, in a word (`detail`).
     pub detail: Option<&'static str>,
+    /// The key of what was looked for (`key`), where it is to be shown.
+    pub key: Option<Box<str>>,
 }
 
 /// Why a request was forwarded (RFC 9211 §2.2).
@@ -60,6 +62,7 @@ impl Outcome {
             collapsed: false,
             ttl: Some(ttl),
             detail: None,
+            key: None,
         }
     }
 
@@ -73,6 +76,7 @@ impl Outcome {
             collapsed: false,
             ttl: None,
             detail: None,
+            key: None,
         }
     }
 
@@ -122,13 +126,40 @@ impl fmt::Display for Outcome {
         if let Some(detail) = self.detail {
             write!(f, "; detail={detail}")?;
         }
+        if let Some(key) = &self.key {
+            f.write_str("; key=\"")?;
+            write_string(f, key)?;
+            f.write_str("\"")?;
+        }
         Ok(())
     }
+}
+
+/// The content of a String (RFC 9651 §3.3.3), which holds printable ASCII only.
+fn write_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => write!(f, "\\{}", char::from(byte))?,
+            b' '..=b'~' => f.write_char(char::from(byte))?,
+            _ => write!(f, "%{byte:02X}")?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_a_string_whatever_is_in_it() {
+        let mut outcome = Outcome::hit(1);
+        outcome.key = Some("GET http://a/\"\\\u{e9}\n".into());
+        assert_eq!(
+            outcome.to_string(),
+            r#"larder; hit; ttl=1; key="GET http://a/\"\\%C3%A9%0A""#
+        );
+    }
 
     #[test]
     fn reads_as_rfc_9211_writes_it() {

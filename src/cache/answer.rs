@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header,
     header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
     request, response,
 };
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
-    policy::{ByteRange, Head, Policy, Precondition, Reason, Selected},
+    policy::{ByteRange, Head, Key, Policy, Precondition, Reason, Selected},
     store::{Entry, Payload},
 };
 
@@ -99,6 +99,21 @@ pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
     let status = HeaderValue::try_from(outcome.to_string());
     headers.append(CACHE_STATUS, status.expect("tokens and numbers only"));
     res.extensions_mut().insert(outcome);
+}
+
+/// Adds the key to what was told.
+pub(super) fn show<B>(res: &mut Response<B>, key: &Key) {
+    let Some(outcome) = res.extensions_mut().get_mut::<Outcome>() else {
+        return;
+    };
+    // Without the variant's selection, which may hold what is secret.
+    outcome.key = Some(key.primary().into());
+    let status = HeaderValue::try_from(outcome.to_string());
+    if let header::Entry::Occupied(mut lines) = res.headers_mut().entry(CACHE_STATUS)
+        && let (Some(own), Ok(status)) = (lines.iter_mut().next_back(), status)
+    {
+        *own = status;
+    }
 }
 
 fn respond<B>(

@@ -36,6 +36,7 @@ pub(super) struct Core<S> {
     pub(super) clock: Clock,
     pub(super) max_object: u64,
     pub(super) inspect: Option<Inspect>,
+    pub(super) debug_headers: bool,
     pub(super) flights: Arc<Flights<Landing>>,
     pub(super) gate: Gate,
     pub(super) changes: Changes,

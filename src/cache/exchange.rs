@@ -45,6 +45,15 @@ where
     R::Error: Into<BoxError>,
 {
     pub(super) async fn run(self) -> Answer<I, Q, R> {
+        let shown = self.core.debug_headers.then(|| Key::of(&self.parts));
+        let mut res = self.answer().await?;
+        if let Some(key) = shown {
+            answer::show(&mut res, &key);
+        }
+        Ok(res)
+    }
+
+    async fn answer(self) -> Answer<I, Q, R> {
         match self.core.policy.admit(&self.parts) {
             Admit::Lookup => self.look_up().await,
             Admit::Pass(reason) => self.pass(reason).await,

@@ -64,6 +64,7 @@ impl<S: Store> CacheLayer<S> {
                 clock: Clock::system(),
                 max_object: Self::MAX_OBJECT,
                 inspect: None,
+                debug_headers: false,
                 flights: Flights::new(),
                 gate: Gate::new(),
                 changes: Changes::new(),
@@ -117,6 +118,13 @@ impl<S: Store> Builder<S> {
     #[must_use]
     pub fn inspect(mut self, inspect: Inspect) -> Self {
         self.core.inspect = Some(inspect);
+        self
+    }
+
+    /// Shows in `Cache-Status` under which key a response is stored (`key`, RFC 9211 §2.7).
+    #[must_use]
+    pub fn debug_headers(mut self, on: bool) -> Self {
+        self.core.debug_headers = on;
         self
     }
 

@@ -33,6 +33,7 @@ impl Parts {
             .policy(config.policy())
             .max_object(config.max_object)
             .inspect(data::inspect)
+            .debug_headers(config.debug_headers)
             .build();
         let flights = cache.handle();
         metrics.gauge("flights", "Fetches that others may wait for", move || {

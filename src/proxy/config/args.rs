@@ -28,6 +28,14 @@ pub(super) struct Args {
     /// "origin": only what the origin says [CACHE_TTL, default 60 for those that state none]
     #[argh(option, arg_name = "seconds")]
     pub(super) ttl: Option<String>,
+    /// seconds for which a stale response is served while it is fetched anew, where the origin
+    /// does not say [STALE_WHILE_REVALIDATE, default off]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) stale_while_revalidate: Option<String>,
+    /// seconds for which a stale response stands in for an origin that fails, where the origin
+    /// does not say [STALE_IF_ERROR, default off]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) stale_if_error: Option<String>,
     /// where responses are kept, "memory" or "redis" [CACHE_BACKEND, default memory]
     #[argh(option, arg_name = "name")]
     pub(super) backend: Option<String>,
@@ -63,6 +71,9 @@ pub(super) struct Args {
     /// threads that serve [THREADS, default one per core]
     #[argh(option, arg_name = "n")]
     pub(super) threads: Option<String>,
+    /// add the key of what is stored to Cache-Status [DEBUG_HEADERS, default off]
+    #[argh(switch)]
+    pub(super) debug_headers: bool,
     /// which events are logged, like "info" or "larder=debug" [RUST_LOG, default info]
     #[argh(option, arg_name = "filter")]
     pub(super) log: Option<String>,
@@ -125,6 +136,9 @@ mod tests {
         for variable in [
             "PORT",
             "CACHE_TTL",
+            "STALE_WHILE_REVALIDATE",
+            "STALE_IF_ERROR",
+            "DEBUG_HEADERS",
             "ALLOW_HOSTS",
             "RUST_LOG",
             "REDIS_PREFIX",

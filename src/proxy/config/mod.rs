@@ -23,6 +23,10 @@ pub struct Config {
     pub origin: Option<Origin>,
     /// How long responses live.
     pub ttl: Ttl,
+    /// For how long they are served stale while they are fetched anew, unless they say it.
+    pub stale_while_revalidate: Option<Duration>,
+    /// For how long they stand in for an origin that fails, unless they say it.
+    pub stale_if_error: Option<Duration>,
     /// Where they are kept.
     pub backend: BackendKind,
     /// The Redis server. Its password is a secret.
@@ -45,6 +49,8 @@ pub struct Config {
     pub tls_ca: Option<PathBuf>,
     /// How many threads serve; `None` is one for each core.
     pub threads: Option<usize>,
+    /// Whether `Cache-Status` shows keys.
+    pub debug_headers: bool,
     /// Which events are logged.
     pub log: String,
     /// How; `None` is text on a terminal, else JSON.
@@ -180,7 +186,9 @@ impl Config {
     fn choose(args: Args, env: &Variables<'_>) -> Result<Config, Misuse> {
         let default = Config::default();
         let allow = (!args.allow_host.is_empty()).then(|| args.allow_host.join(","));
-        let private = args.allow_private.then(|| "true".to_owned());
+        let on = |given: bool| given.then(|| "true".to_owned());
+        let private = on(args.allow_private);
+        let debug_headers = on(args.debug_headers);
         let text = |text: &str| -> Parsed<PathBuf> { Ok(text.into()) };
         Ok(Config {
             host: env
@@ -197,6 +205,16 @@ impl Config {
             ttl: env
                 .choose(("--ttl", args.ttl), "CACHE_TTL", value::ttl)?
                 .unwrap_or(default.ttl),
+            stale_while_revalidate: env.choose(
+                ("--stale-while-revalidate", args.stale_while_revalidate),
+                "STALE_WHILE_REVALIDATE",
+                value::window,
+            )?,
+            stale_if_error: env.choose(
+                ("--stale-if-error", args.stale_if_error),
+                "STALE_IF_ERROR",
+                value::window,
+            )?,
             backend: env
                 .choose(("--backend", args.backend), "CACHE_BACKEND", value::backend)?
                 .unwrap_or(default.backend),
@@ -242,6 +260,13 @@ impl Config {
                 .unwrap_or(default.prefix),
             tls_ca: env.choose(("--tls-ca", args.tls_ca), "TLS_CA", text)?,
             threads: env.choose(("--threads", args.threads), "THREADS", value::threads)?,
+            debug_headers: env
+                .choose(
+                    ("--debug-headers", debug_headers),
+                    "DEBUG_HEADERS",
+                    value::switch,
+                )?
+                .unwrap_or(default.debug_headers),
             log: env
                 .choose(("--log", args.log), "RUST_LOG", value::log)?
                 .unwrap_or(default.log),
@@ -255,11 +280,18 @@ impl Config {
 
     /// The cache's rules.
     pub fn policy(&self) -> Policy {
-        match self.ttl {
+        let mut policy = match self.ttl {
             Ttl::Default => Policy::default(),
             Ttl::For(ttl) => Policy::ttl(ttl),
             Ttl::Origin => Policy::origin(),
+        };
+        if let Some(window) = self.stale_while_revalidate {
+            policy = policy.default_stale_while_revalidate(window);
         }
+        if let Some(window) = self.stale_if_error {
+            policy = policy.default_stale_if_error(window);
+        }
+        policy
     }
 
     /// The Redis server's URL without what is secret in it, for logs.
@@ -278,6 +310,8 @@ impl Default for Config {
             port: 8000,
             origin: None,
             ttl: Ttl::Default,
+            stale_while_revalidate: None,
+            stale_if_error: None,
             backend: BackendKind::Memory,
             redis_url: Url::parse("redis://127.0.0.1:6379").expect("this URL is well-formed"),
             redis_prefix: "larder".to_owned(),
@@ -289,6 +323,7 @@ impl Default for Config {
             prefix: String::new(),
             tls_ca: None,
             threads: None,
+            debug_headers: false,
             log: "info".to_owned(),
             log_format: None,
         }

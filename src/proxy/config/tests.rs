@@ -36,6 +36,8 @@ fn every_variable_is_read() {
             ("HOST", "::1"),
             ("UPSTREAM_BASE_URL", "https://api.example.com/v1/"),
             ("CACHE_TTL", "5"),
+            ("STALE_WHILE_REVALIDATE", "30"),
+            ("STALE_IF_ERROR", "600"),
             ("CACHE_BACKEND", "redis"),
             ("REDIS_URL", "redis://u:p@r:1/2"),
             ("REDIS_PREFIX", "mine"),
@@ -47,6 +49,7 @@ fn every_variable_is_read() {
             ("PREFIX", "/_larder"),
             ("TLS_CA", "/ca.pem"),
             ("THREADS", "3"),
+            ("DEBUG_HEADERS", "on"),
             ("RUST_LOG", "debug"),
             ("LOG_FORMAT", "json"),
         ],
@@ -57,6 +60,9 @@ fn every_variable_is_read() {
         "https://api.example.com/v1"
     );
     assert_eq!(config.ttl, Ttl::For(Duration::from_secs(5)));
+    let windows = [config.stale_while_revalidate, config.stale_if_error];
+    assert_eq!(windows, [30, 600].map(|s| Some(Duration::from_secs(s))));
+    assert!(config.debug_headers);
     assert_eq!(config.backend, BackendKind::Redis);
     assert_eq!(config.redis_url.as_str(), "redis://u:p@r:1/2");
     assert_eq!(config.redis_prefix, "mine");
@@ -69,6 +75,17 @@ fn every_variable_is_read() {
     assert_eq!(config.threads, Some(3));
     assert_eq!(config.log, "debug");
     assert_eq!(config.log_format, Some(LogFormat::Json));
+}
+
+#[test]
+fn stale_windows_are_off_unless_given_and_reach_the_rules() {
+    let rules = |argv: &[&str]| format!("{:?}", config(argv, &[]).policy());
+    let off = rules(&[]);
+    assert!(off.contains("stale_while_revalidate: None, stale_if_error: None"));
+    let on = rules(&["--stale-while-revalidate=5", "--stale-if-error", "7"]);
+    assert!(on.contains("stale_while_revalidate: Some(5s), stale_if_error: Some(7s)"));
+    assert!(!config(&[], &[]).debug_headers);
+    assert!(config(&["--debug-headers"], &[]).debug_headers);
 }
 
 #[test]

@@ -47,6 +47,13 @@ pub(super) fn ttl(text: &str) -> Parsed<Ttl> {
     }
 }
 
+pub(super) fn window(text: &str) -> Parsed<Duration> {
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds <= LONGEST => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number of seconds, 0 or more"),
+    }
+}
+
 pub(super) fn backend(text: &str) -> Parsed<BackendKind> {
     match text {
         "memory" => Ok(BackendKind::Memory),
@@ -186,6 +193,14 @@ mod tests {
         assert_eq!(ttl("origin"), Ok(Ttl::Origin));
         for no in ["-3", "soon", "1.5", "", "99999999999"] {
             assert!(ttl(no).is_err(), "{no}");
+        }
+    }
+
+    #[test]
+    fn windows() {
+        assert_eq!(window("60"), Ok(Duration::from_secs(60)));
+        for no in ["-3", "origin", "1.5", "", "99999999999"] {
+            assert!(window(no).is_err(), "{no}");
         }
     }
 

@@ -4,5 +4,6 @@ mod bodies;
 mod purging;
 mod reusing;
 mod sharing;
+mod telling;
 mod tower_fit;
 mod waiting;
