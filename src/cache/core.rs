@@ -17,7 +17,7 @@ use super::{
     changes::Changes,
     fetch::Trip,
     flight::Flights,
-    gate::{Gate, Purge},
+    gate::{Gate, Purge, Ticket},
     layer::Inspect,
     recording::Recording,
     shy::Shy,
@@ -84,6 +84,13 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Nobody looked.
+    pub(super) const NOTHING: Found = Found {
+        marker: None,
+        variant: None,
+        entry: None,
+    };
+
     /// Why the request is forwarded if there is no entry.
     pub(super) fn miss(&self) -> Forward {
         match self.marker {
@@ -228,10 +235,23 @@ impl<S: Store> Core<S> {
         let key = Key::parse(key.primary());
         let purge = Purge::Key(key.clone());
         self.gate.purge(purge).await;
+        self.remove(&key).await
+    }
+
+    /// The same, and gives the right to store what comes in its place: unless it was purged by
+    /// another since `ticket` was taken.
+    pub(super) async fn supersede(&self, key: &Key, ticket: Ticket) -> Option<Ticket> {
+        let renewed = self.gate.supersede(ticket, key).await;
+        // A store that cannot forget now has an expiry, and cannot be waited for.
+        let _ = self.remove(key).await;
+        renewed
+    }
+
+    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
         self.flights
             .close(|flying| flying.primary() == key.primary());
-        let removed = self.store.remove(&key).await;
-        self.changes.add(&key);
+        let removed = self.store.remove(key).await;
+        self.changes.add(key);
         removed
     }
 }

@@ -14,11 +14,12 @@ use super::{
     fetch::{Trip, asked},
     flight::Seat,
     gate::Ticket,
+    returned::Returned,
     share::{self, Shared},
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Admit, Key, Reason, Reuse, Vary},
+    policy::{Admit, Keep, Key, Reason, Reuse, Vary},
     store::Store,
 };
 
@@ -76,19 +77,48 @@ where
         Ok(res)
     }
 
-    /// An unsafe method: what it changed is forgotten before its answer goes out (§4.4).
+    /// An unsafe method: what it changed is forgotten before its answer goes out (§4.4). The
+    /// answer to a POST may be what a GET would bring (RFC 9110 §9.3.3): then it is stored.
     async fn invalidate(self) -> Answer<I, Q, R> {
         let core = self.core;
-        let parts = asked(&self.parts);
+        let asked = asked(&self.parts);
+        let key = Key::of(&asked);
+        let mut ticket = Some(core.gate.ticket());
         let req = Request::from_parts(self.parts, self.body);
-        let (head, body) = self.inner.oneshot(req).await?.into_parts();
-        for key in core.policy.invalidated(&parts, &head) {
-            // A store that cannot forget now has an expiry, and cannot be waited for.
-            let _ = core.purge(&key).await;
+        let sent = core.clock.now();
+        let (res, body) = self.inner.oneshot(req).await?.into_parts();
+        let received = core.clock.now();
+        for changed in core.policy.invalidated(&asked, &res) {
+            match ticket {
+                Some(before) if changed == key => ticket = core.supersede(&key, before).await,
+                // A store that cannot forget now has an expiry, and cannot be waited for.
+                _ => drop(core.purge(&changed).await),
+            }
         }
-        let mut res = answer::passed(head, body);
-        answer::tell(&mut res, Outcome::forwarded(Forward::Method));
-        Ok(res)
+        let head = core.policy.head(&asked, &res, sent, received);
+        let keep = core.policy.keep(&asked, &head, received);
+        let (Keep::For(_), Some(ticket)) = (keep, ticket) else {
+            let mut res = answer::passed(res, body);
+            answer::tell(&mut res, Outcome::forwarded(Forward::Method));
+            return Ok(res);
+        };
+        let trip = Trip {
+            key,
+            found: Found::NOTHING,
+            why: Forward::Method,
+            detail: None,
+            ticket,
+            lead: None,
+        };
+        let returned = Returned {
+            core,
+            trip,
+            asked,
+            res,
+            sent,
+            received,
+        };
+        Ok(returned.new_response(body, false))
     }
 
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.

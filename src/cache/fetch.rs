@@ -1,7 +1,7 @@
 //! Asking the origin.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
@@ -112,6 +112,11 @@ where
         match old {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
                 Ok(returned.validated(old).await)
+            }
+            Some(old)
+                if returned.asked.method == Method::HEAD && status == Some(StatusCode::OK) =>
+            {
+                Ok(returned.told_by_head(old, body).await)
             }
             _ => Ok(returned.new_response(body, ours)),
         }

@@ -20,8 +20,11 @@ const REMEMBERED: usize = 1024;
 /// See the module.
 pub(super) struct Gate {
     count: AtomicU64,
-    journal: RwLock<VecDeque<(u64, Purge)>>,
+    journal: RwLock<Journal>,
 }
+
+/// Purges by their number, in order.
+type Journal = VecDeque<(u64, Purge)>;
 
 /// How many purges there had been.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +41,7 @@ pub(super) enum Purge {
 
 /// While this is held, no purge takes place.
 pub(super) struct Passing<'a> {
-    _journal: RwLockReadGuard<'a, VecDeque<(u64, Purge)>>,
+    _journal: RwLockReadGuard<'a, Journal>,
 }
 
 impl Gate {
@@ -58,24 +61,44 @@ impl Gate {
     /// the ticket was taken.
     pub(super) async fn pass(&self, ticket: Ticket, key: &Key) -> Option<Passing<'_>> {
         let journal = self.journal.read().await;
-        let forgotten = journal.front().map_or(0, |(number, _)| number - 1);
-        let purged = ticket.0 < forgotten
-            || journal
-                .iter()
-                .rev()
-                .take_while(|(number, _)| *number > ticket.0)
-                .any(|(_, purge)| purge.concerns(key));
-        (!purged).then_some(Passing { _journal: journal })
+        let good = ticket.is_good(&journal, key);
+        good.then_some(Passing { _journal: journal })
     }
 
     /// From here on, no ticket that was taken before lets `purge` be undone.
     pub(super) async fn purge(&self, purge: Purge) {
         let mut journal = self.journal.write().await;
+        self.write(&mut journal, purge);
+    }
+
+    /// Purges `key`, and gives the right to store there what comes in its place: unless somebody
+    /// else purged it since `ticket` was taken.
+    pub(super) async fn supersede(&self, ticket: Ticket, key: &Key) -> Option<Ticket> {
+        let mut journal = self.journal.write().await;
+        let good = ticket.is_good(&journal, key);
+        let renewed = self.write(&mut journal, Purge::Key(key.clone()));
+        good.then_some(renewed)
+    }
+
+    fn write(&self, journal: &mut Journal, purge: Purge) -> Ticket {
         let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
         if journal.len() == REMEMBERED {
             journal.pop_front();
         }
         journal.push_back((number, purge));
+        Ticket(number)
+    }
+}
+
+impl Ticket {
+    /// Whether `key` was not purged since.
+    fn is_good(self, journal: &Journal, key: &Key) -> bool {
+        let forgotten = journal.front().map_or(0, |(number, _)| number - 1);
+        let mut since = journal
+            .iter()
+            .rev()
+            .take_while(|(number, _)| *number > self.0);
+        self.0 >= forgotten && !since.any(|(_, purge)| purge.concerns(key))
     }
 }
 
@@ -106,6 +129,18 @@ mod tests {
         assert!(gate.pass(gate.ticket(), &key("/x")).await.is_some());
         gate.purge(Purge::All).await;
         assert!(gate.pass(before, &key("/y")).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_purges_may_store_what_comes_instead_if_nobody_else_purged() {
+        let gate = Gate::new();
+        let (first, second) = (gate.ticket(), gate.ticket());
+        let renewed = gate.supersede(first, &key("/x")).await.unwrap();
+        assert!(gate.pass(renewed, &key("/x")).await.is_some());
+        assert!(gate.pass(first, &key("/x")).await.is_none());
+        assert!(gate.supersede(second, &key("/x")).await.is_none());
+        assert!(gate.pass(renewed, &key("/x")).await.is_none());
+        assert!(gate.supersede(second, &key("/y")).await.is_some());
     }
 
     #[tokio::test]

@@ -1,13 +1,14 @@
 //! What becomes of the origin's answer.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use http::{
-    Method, Response, StatusCode,
+    Method, Response,
     header::{CONTENT_LENGTH, SET_COOKIE},
     request, response,
 };
@@ -41,21 +42,51 @@ pub(super) struct Returned<S> {
 impl<S: Store> Returned<S> {
     /// The origin says that `old` holds: freshens it, and answers with it (§4.3.4).
     pub(super) async fn validated<B>(self, old: Entry) -> Response<ResponseBody<B>> {
-        let Returned {
-            core,
-            trip,
-            asked,
-            res,
-            sent,
-            received,
-        } = self;
-        let head = core.policy.freshen(&old.head, &asked, &res, sent, received);
+        let (sent, received) = (self.sent, self.received);
+        let policy = &self.core.policy;
+        let head = policy.freshen(&old.head, &self.asked, &self.res, sent, received);
         // A 304 that speaks of another response than it was asked for, or that would select this
         // one by other fields, freshens nothing: the next request fetches it anew.
         let head = head.filter(|head| head.varies() == old.head.varies());
+        self.renewed(old, head).await
+    }
+
+    /// The origin answers a HEAD anew: that freshens `old`, or tells that it is out of date
+    /// (§4.3.5).
+    pub(super) async fn told_by_head<B>(self, old: Entry, body: B) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (sent, received) = (self.sent, self.received);
+        let length = old.body.data().len() as u64;
+        let policy = &self.core.policy;
+        let head = policy.freshen_by_head(&old.head, length, &self.res, sent, received);
+        match head.filter(|head| head.varies() == old.head.varies()) {
+            Some(head) => self.renewed(old, Some(head)).await,
+            None => {
+                let _ = self.core.store.remove(self.trip.seat()).await;
+                self.new_response(body, true)
+            }
+        }
+    }
+
+    /// Keeps `old` under its new head, or forgets it if it has none, and answers with it.
+    async fn renewed<B>(self, old: Entry, head: Option<Head>) -> Response<ResponseBody<B>> {
+        let Returned {
+            core,
+            trip,
+            mut asked,
+            res,
+            received,
+            ..
+        } = self;
+        // What is kept is what answers a GET, whatever was asked.
+        let method = mem::replace(&mut asked.method, Method::GET);
         let keep = head
             .as_ref()
             .map(|head| core.policy.keep(&asked, head, received));
+        asked.method = method;
         let entry = match head {
             Some(head) => Entry {
                 head: Arc::new(head),
@@ -64,7 +95,7 @@ impl<S: Store> Returned<S> {
             None => old,
         };
         let mut outcome = Outcome {
-            forward_status: Some(StatusCode::NOT_MODIFIED),
+            forward_status: (res.status != entry.head.status()).then_some(res.status),
             ttl: Some(entry.head.ttl(received)),
             ..trip.outcome()
         };

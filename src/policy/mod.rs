@@ -235,6 +235,19 @@ impl Policy {
         validation::freshen(self, stored, not_modified, Exchange { sent, received })
     }
 
+    /// The stored head of a response of `len` bytes, freshened by the response to a HEAD
+    /// (RFC 9111 §4.3.5), or `None` when that tells that the stored one is out of date.
+    pub fn freshen_by_head(
+        &self,
+        stored: &Head,
+        len: u64,
+        res: &response::Parts,
+        sent: SystemTime,
+        received: SystemTime,
+    ) -> Option<Head> {
+        validation::freshen_by_head(self, stored, len, res, Exchange { sent, received })
+    }
+
     /// What the client's own preconditions make of `head`.
     pub fn precondition(&self, req: &request::Parts, head: &Head) -> Precondition {
         validation::precondition(req, head)

@@ -14,7 +14,7 @@ use super::{
     Head, Policy, Precondition, date,
     etag::{ETag, Tags},
     freshness::{self, Exchange},
-    hop,
+    hop, list,
 };
 
 /// Fields about the stored bytes, that a 304 cannot change (§3.2): the bytes stay as they are.
@@ -62,10 +62,31 @@ pub(super) fn freshen(
     not_modified: &response::Parts,
     exchange: Exchange,
 ) -> Option<Head> {
-    let mut news = not_modified.headers.clone();
-    if !is_about(&news, stored) {
-        return None;
-    }
+    is_about(&not_modified.headers, stored)
+        .then(|| updated(policy, stored, &not_modified.headers, exchange))
+}
+
+/// The stored head with what a 200 to HEAD says in place of what it said before, if that is
+/// about the same representation, of `len` bytes (§4.3.5).
+pub(super) fn freshen_by_head(
+    policy: &Policy,
+    stored: &Head,
+    len: u64,
+    res: &response::Parts,
+    exchange: Exchange,
+) -> Option<Head> {
+    let news = &res.headers;
+    let same_time = !news.contains_key(LAST_MODIFIED) || stored.last_modified().is_some();
+    let mut lengths = news.get_all(CONTENT_LENGTH).iter();
+    let same_length = lengths.all(|stated| list::digits(stated.as_bytes()) == Some(len));
+    let same_kind = res.status == StatusCode::OK && stored.status() == StatusCode::OK;
+    (same_kind && same_length && same_time && is_about(news, stored))
+        .then(|| updated(policy, stored, news, exchange))
+}
+
+/// The stored fields with `news` in place of those of the same name, as far as §3.2 allows.
+fn updated(policy: &Policy, stored: &Head, news: &HeaderMap, exchange: Exchange) -> Head {
+    let mut news = news.clone();
     hop::remove_hop_by_hop(&mut news);
     for name in OF_THE_BYTES.iter().chain([&SET_COOKIE]) {
         news.remove(name);
@@ -82,14 +103,14 @@ pub(super) fn freshen(
         headers.append(name, value.clone());
     }
     let (status, version) = (stored.status(), stored.version());
-    Some(freshness::build(
+    freshness::build(
         policy,
         status,
         version,
         headers,
         initial_age,
         exchange.received,
-    ))
+    )
 }
 
 /// Whether the validators of a 304 are the stored ones. One without any answers the question

@@ -1,6 +1,7 @@
 //! The layer, around a scripted service.
 
 mod bodies;
+mod methods;
 mod purging;
 mod reusing;
 mod sharing;
