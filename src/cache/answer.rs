@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
-    policy::{ByteRange, Head, Key, Policy, Precondition, Reason, Selected},
+    policy::{ByteRange, Head, Key, Policy, Precondition, Reason, Selected, content_range},
     store::{Entry, Payload},
 };
 
@@ -44,6 +44,30 @@ pub(super) fn entry<S, B>(
     if core.inspect.is_some() {
         res.extensions_mut().insert(payload.verdict().clone());
     }
+    tell(&mut res, outcome);
+    res
+}
+
+/// Answers a request with what is stored of a response, if that is all that it wants.
+pub(super) fn part<S, B>(
+    core: &Core<S>,
+    req: &request::Parts,
+    entry: &Entry,
+    age: u64,
+    outcome: Outcome,
+) -> Option<Response<ResponseBody<B>>> {
+    let (head, payload) = (&*entry.head, &entry.body);
+    let parts = core.policy.select_held(req, head)?;
+    let mut res = unmet(&core.policy, req, head)
+        .unwrap_or_else(|| partial(req, head, payload.data(), &parts));
+    res.headers_mut().insert(AGE, HeaderValue::from(age));
+    tell(&mut res, outcome);
+    Some(res)
+}
+
+/// 502: the origin answered something that does not go with what it was asked.
+pub(super) fn senseless<B>(outcome: Outcome) -> Response<ResponseBody<B>> {
+    let mut res = empty(StatusCode::BAD_GATEWAY);
     tell(&mut res, outcome);
     res
 }
@@ -147,12 +171,20 @@ fn partial<B>(
     parts: &[ByteRange],
 ) -> Response<ResponseBody<B>> {
     let mut headers = head.headers().clone();
+    let (first, complete) = match head.part() {
+        Some(part) => (part.range.first, part.complete),
+        None => (0, Some(data.len() as u64)),
+    };
+    let pieces = parts.iter().map(|part| slice(data, first, part));
     let pieces = match parts {
         [part] => {
-            headers.insert(CONTENT_RANGE, content_range(part, data.len()));
-            vec![slice(data, part)]
+            headers.insert(CONTENT_RANGE, content_range(*part, complete));
+            pieces.collect()
         }
-        parts => multipart(&mut headers, data, parts),
+        parts => {
+            let ranges = parts.iter().map(|part| content_range(*part, complete));
+            multipart(&mut headers, ranges.zip(pieces))
+        }
     };
     let length: usize = pieces.iter().map(Bytes::len).sum();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -164,14 +196,18 @@ fn partial<B>(
     respond(StatusCode::PARTIAL_CONTENT, headers, body)
 }
 
-fn multipart(headers: &mut HeaderMap, data: &Bytes, parts: &[ByteRange]) -> Vec<Bytes> {
+fn multipart(
+    headers: &mut HeaderMap,
+    parts: impl Iterator<Item = (HeaderValue, Bytes)>,
+) -> Vec<Bytes> {
     let boundary = format!("larder-{:016x}", random());
     let kind = format!("multipart/byteranges; boundary={boundary}");
     let kind = HeaderValue::try_from(kind).expect("letters and digits only");
     let kind = headers.insert(CONTENT_TYPE, kind);
+    headers.remove(CONTENT_RANGE); // each part has its own
 
-    let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
-    for part in parts {
+    let mut pieces = Vec::with_capacity(parts.size_hint().0 * 2 + 1);
+    for (range, data) in parts {
         let mut opening = format!("\r\n--{boundary}\r\n").into_bytes();
         if let Some(kind) = &kind {
             opening.extend_from_slice(b"Content-Type: ");
@@ -179,25 +215,22 @@ fn multipart(headers: &mut HeaderMap, data: &Bytes, parts: &[ByteRange]) -> Vec<
             opening.extend_from_slice(b"\r\n");
         }
         opening.extend_from_slice(b"Content-Range: ");
-        opening.extend_from_slice(content_range(part, data.len()).as_bytes());
+        opening.extend_from_slice(range.as_bytes());
         opening.extend_from_slice(b"\r\n\r\n");
         pieces.push(Bytes::from(opening));
-        pieces.push(slice(data, part));
+        pieces.push(data);
     }
     pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
     pieces
 }
 
-/// The bytes of a part that lies within `data`.
-fn slice(data: &Bytes, part: &ByteRange) -> Bytes {
-    let end = usize::try_from(part.last).map_or(data.len(), |last| data.len().min(last + 1));
-    let start = usize::try_from(part.first).map_or(end, |first| first.min(end));
-    data.slice(start..end)
-}
-
-fn content_range(part: &ByteRange, length: usize) -> HeaderValue {
-    let range = format!("bytes {}-{}/{length}", part.first, part.last);
-    HeaderValue::try_from(range).expect("digits and ASCII only")
+/// The bytes of a part that lies within `data`, whose own first byte is the `first`.
+fn slice(data: &Bytes, first: u64, part: &ByteRange) -> Bytes {
+    let place = |at: u64| {
+        let at = usize::try_from(at.saturating_sub(first));
+        at.map_or(data.len(), |at| at.min(data.len()))
+    };
+    data.slice(place(part.first)..place(part.last.saturating_add(1)))
 }
 
 fn unsatisfiable<B>(length: u64) -> Response<ResponseBody<B>> {

@@ -33,8 +33,8 @@ pin_project! {
         Stored { data: Bytes, trailers: Option<Arc<HeaderMap>> },
         /// Being received.
         Live { reader: Reader },
-        /// Not for the store.
-        Inner { #[pin] body: B },
+        /// As it is received, after what is there of it already.
+        Inner { before: Bytes, #[pin] body: B },
     }
 }
 
@@ -68,8 +68,13 @@ impl<B> ResponseBody<B> {
     }
 
     pub(super) fn inner(body: B) -> Self {
+        Self::rest(Bytes::new(), body)
+    }
+
+    /// `body`, and `before` in front of it.
+    pub(super) fn rest(before: Bytes, body: B) -> Self {
         ResponseBody {
-            kind: Kind::Inner { body },
+            kind: Kind::Inner { before, body },
         }
     }
 }
@@ -110,7 +115,10 @@ where
                 Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
             }
             KindProj::Live { reader } => reader.poll_frame(cx).map_err(BoxError::from),
-            KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProj::Inner { before, .. } if !before.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(before)))))
+            }
+            KindProj::Inner { body, .. } => body.poll_frame(cx).map_err(Into::into),
         }
     }
 
@@ -119,7 +127,7 @@ where
             Kind::Stored { data, trailers } => data.is_empty() && trailers.is_none(),
             Kind::Pieces { left, .. } => *left == 0,
             Kind::Live { reader } => reader.is_end_stream(),
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { before, body } => before.is_empty() && body.is_end_stream(),
         }
     }
 
@@ -138,7 +146,14 @@ where
             Kind::Stored { data, .. } => SizeHint::with_exact(data.len() as u64),
             Kind::Pieces { left, .. } => SizeHint::with_exact(*left),
             Kind::Live { reader } => reader.size_hint(),
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { before, body } => {
+                let (mut hint, before) = (body.size_hint(), before.len() as u64);
+                if let Some(upper) = hint.upper() {
+                    hint.set_upper(upper.saturating_add(before));
+                }
+                hint.set_lower(hint.lower().saturating_add(before));
+                hint
+            }
         }
     }
 }

@@ -81,6 +81,9 @@ pub(super) struct Found {
     pub(super) variant: Option<Key>,
     /// The stored response that matches the request, fresh or not.
     pub(super) entry: Option<Entry>,
+    /// A part of the response that matches the request: what it can answer is for who asks for
+    /// no more.
+    pub(super) part: Option<Entry>,
 }
 
 impl Found {
@@ -89,7 +92,22 @@ impl Found {
         marker: None,
         variant: None,
         entry: None,
+        part: None,
     };
+
+    /// The whole, or the part of it, that is stored.
+    fn with(marker: Option<Arc<Vary>>, variant: Option<Key>, entry: Option<Entry>) -> Self {
+        let (part, entry) = match entry {
+            Some(entry) if entry.head.part().is_some() => (Some(entry), None),
+            entry => (None, entry),
+        };
+        Found {
+            marker,
+            variant,
+            entry,
+            part,
+        }
+    }
 
     /// Why the request is forwarded if there is no entry.
     pub(super) fn miss(&self) -> Forward {
@@ -112,11 +130,7 @@ impl<S: Store> Core<S> {
     ) -> Found {
         let marker = match self.store.get(key).await {
             Ok(Some(Record::Response(entry))) => {
-                return Found {
-                    marker: None,
-                    variant: None,
-                    entry: Some(entry),
-                };
+                return Found::with(None, None, Some(entry));
             }
             Ok(Some(Record::Vary(marker))) => match hint {
                 Some(hint) if !marker.fields.covers(&hint.fields) => Some(Arc::clone(hint)),
@@ -132,11 +146,7 @@ impl<S: Store> Core<S> {
             },
             None => None,
         };
-        Found {
-            marker,
-            variant,
-            entry,
-        }
+        Found::with(marker, variant, entry)
     }
 
     /// Which variant a response with this head is, to a request with these `headers`; `None` when
@@ -175,19 +185,26 @@ impl<S: Store> Core<S> {
         let Some(_passing) = self.gate.pass(trip.ticket, key).await else {
             return;
         };
-        // What a store cannot keep is fetched again: nothing else to be done about an error.
-        let record = Record::Response(entry);
         match variant {
-            None => {
-                let _ = self.store.put(key, record, keep).await;
-            }
+            None => self.put(key, entry, keep).await,
             Some(variant) => {
                 let own = key.variant(&variant.vary, &variant.selection);
-                let _ = self.store.put(&own, record, keep).await;
+                self.put(&own, entry, keep).await;
                 self.mark(key, &variant.vary, keep).await;
             }
         }
         self.changes.add(key);
+    }
+
+    async fn put(&self, key: &Key, entry: Entry, keep: Duration) {
+        let entry = match entry.head.part() {
+            Some(_) => self.joined(key, entry).await,
+            None => Some(entry),
+        };
+        if let Some(entry) = entry {
+            // What a store cannot keep is fetched again: nothing to be done about an error.
+            let _ = self.store.put(key, Record::Response(entry), keep).await;
+        }
     }
 
     /// Gives the stored response the head of `entry`, unless its key was purged, or the response

@@ -107,6 +107,7 @@ where
             found: Found::NOTHING,
             why: Forward::Method,
             detail: None,
+            answered: None,
             ticket,
             lead: None,
         };
@@ -131,9 +132,8 @@ where
             let seen = core.changes.seen(&key);
             let now = core.clock.now();
             let found = core.find(&key, hint.as_ref(), &self.parts.headers).await;
-            let (why, detail) = match &found.entry {
-                None => (found.miss(), None),
-                Some(entry) => match core.policy.reuse(&entry.head, &self.parts, now) {
+            let (why, detail) = match (&found.entry, &found.part) {
+                (Some(entry), _) => match core.policy.reuse(&entry.head, &self.parts, now) {
                     Reuse::Fresh { age, ttl } => {
                         let hit = Outcome::hit(ttl);
                         return Ok(answer::entry(&core, &self.parts, entry, age, hit));
@@ -144,15 +144,20 @@ where
                         self.revalidate_behind(key, found, ticket);
                         return Ok(res);
                     }
-                    Reuse::Validate {
-                        fresh: true,
-                        reason,
-                    } => (Forward::Request, Some(reason)),
-                    Reuse::Validate {
-                        fresh: false,
-                        reason,
-                    } => (Forward::Stale, Some(reason)),
+                    Reuse::Validate { fresh, reason } => (insisted(fresh), Some(reason)),
                 },
+                (None, Some(part)) => match core.policy.reuse(&part.head, &self.parts, now) {
+                    Reuse::Fresh { age, ttl } => {
+                        let hit = Outcome::hit(ttl);
+                        if let Some(res) = answer::part(&core, &self.parts, part, age, hit) {
+                            return Ok(res);
+                        }
+                        (Forward::Partial, None)
+                    }
+                    Reuse::StaleWhileRevalidate { .. } => (Forward::Stale, Some(Reason::Stale)),
+                    Reuse::Validate { fresh, reason } => (insisted(fresh), Some(reason)),
+                },
+                (None, None) => (found.miss(), None),
             };
             if core.policy.only_if_cached(&self.parts) {
                 return Ok(answer::only_if_cached());
@@ -162,6 +167,7 @@ where
                 found,
                 why,
                 detail,
+                answered: None,
                 ticket,
                 lead: None,
             };
@@ -208,6 +214,7 @@ where
             found,
             why: Forward::Stale,
             detail: None,
+            answered: None,
             ticket,
             lead: None,
         };
@@ -218,5 +225,14 @@ where
         self.parts.method = Method::GET;
         // The body is received by a task of its own: nobody need read it here.
         tokio::spawn(async move { self.fetch(trip).await.map(drop).map_err(drop) });
+    }
+}
+
+/// Why a request is forwarded though a response is stored, `fresh` or not.
+fn insisted(fresh: bool) -> Forward {
+    if fresh {
+        Forward::Request
+    } else {
+        Forward::Stale
     }
 }

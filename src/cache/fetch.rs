@@ -1,7 +1,7 @@
 //! Asking the origin.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, header::RANGE, request};
 use http_body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
@@ -25,6 +25,8 @@ pub(super) struct Trip {
     pub(super) found: Found,
     pub(super) why: Forward,
     pub(super) detail: Option<Reason>,
+    /// The status that the origin answered, where the client is told another.
+    pub(super) answered: Option<StatusCode>,
     pub(super) ticket: Ticket,
     /// The seat, where others may wait for this.
     pub(super) lead: Option<Lead<Landing>>,
@@ -47,6 +49,7 @@ impl Trip {
     pub(super) fn outcome(&self) -> Outcome {
         Outcome {
             detail: self.detail.map(Reason::word),
+            forward_status: self.answered,
             ..Outcome::forwarded(self.why)
         }
     }
@@ -73,9 +76,17 @@ where
         let asked = asked(&parts);
         let old = trip.found.entry.clone();
         // The client's own conditions and ranges are then answered here, from the whole response.
-        let ours = old.is_some() || trip.lead.is_some();
+        let part = trip.found.part.clone().filter(|part| {
+            let limit = core.max_object;
+            let complete = part.head.part().and_then(|part| part.complete);
+            let small = complete.is_some_and(|complete| complete <= limit);
+            small && asked.method == Method::GET && !asked.headers.contains_key(RANGE)
+        });
+        let ours = old.is_some() || trip.lead.is_some() || part.is_some();
         let stored = old.as_ref().map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
+        // Of a stored part, only the rest (§3.4).
+        let part = part.filter(|part| core.policy.ask_for_rest(&mut parts.headers, &part.head));
 
         let sent = core.clock.now();
         let result = inner.oneshot(Request::from_parts(parts, body)).await;
@@ -109,6 +120,14 @@ where
             sent,
             received,
         };
+        if let Some(part) = part
+            && matches!(
+                status,
+                Some(StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE)
+            )
+        {
+            return Ok(returned.completed(part, body).await);
+        }
         match old {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
                 Ok(returned.validated(old).await)

@@ -8,7 +8,7 @@
 //! - `core` holds what all clones of a layer share, and finds and stores records;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
-//!   `fill` receives a body for the store, `share` lets others read along, and `answer` makes
+//!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others read along, and `answer` makes
 //!   responses;
 //! - `layer`, `service`, `future` and `body` are the tower shell.
 
@@ -24,6 +24,7 @@ mod flight;
 mod future;
 mod gate;
 mod layer;
+mod parts;
 mod recording;
 mod returned;
 mod service;

@@ -125,12 +125,60 @@ impl<S: Store> Returned<S> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let head = self.head();
+        let length = declared(&self.res, &body);
+        self.deliver(head, length, ResponseBody::inner(body), ours)
+    }
+
+    /// The origin sends what lacked of a stored part: the client gets the whole (§3.4).
+    pub(super) async fn completed<B>(mut self, part: Entry, body: B) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.trip.answered = Some(self.res.status);
+        let rest = self.head();
+        let held = part.body.data().len() as u64;
+        let follows = rest.part().is_some_and(|rest| rest.range.first == held);
+        let whole = self.core.policy.combine(&part.head, &rest);
+        let Some(head) = whole.filter(|head| follows && head.part().is_none()) else {
+            // Not what the condition allows to answer, and not what the client asked for.
+            let _ = self.core.store.remove(self.trip.seat()).await;
+            self.trip.announce(Landing::Alone);
+            return answer::senseless(self.trip.outcome());
+        };
+        let mut res = Response::new(()).into_parts().0;
+        res.status = head.status();
+        res.headers = head.headers().clone();
+        for cookie in self.res.headers.get_all(SET_COOKIE) {
+            res.headers.append(SET_COOKIE, cookie.clone());
+        }
+        self.res = res;
+        let length = declared(&self.res, &body);
+        let body = ResponseBody::rest(part.body.data().clone(), body);
+        self.deliver(head, length, body, true)
+    }
+
+    fn head(&self) -> Head {
+        let policy = &self.core.policy;
+        policy.head(&self.asked, &self.res, self.sent, self.received)
+    }
+
+    fn deliver<B>(
+        self,
+        head: Head,
+        length: Option<u64>,
+        body: ResponseBody<B>,
+        ours: bool,
+    ) -> Response<ResponseBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let Returned { core, asked, .. } = &self;
-        let head = core.policy.head(asked, &self.res, self.sent, self.received);
         let unmet = ours
             .then(|| answer::unmet(&core.policy, asked, &head))
             .flatten();
-        let length = declared(&self.res, &body);
         match core.policy.keep(asked, &head, self.received) {
             Keep::No(reason) => self.pass(reason, unmet, body),
             Keep::For(_) if length.is_some_and(|length| length > core.max_object) => {
@@ -145,7 +193,7 @@ impl<S: Store> Returned<S> {
         self,
         reason: Reason,
         unmet: Option<Response<ResponseBody<B>>>,
-        body: B,
+        body: ResponseBody<B>,
     ) -> Response<ResponseBody<B>> {
         let Returned { core, trip, .. } = &self;
         trip.announce(Landing::Alone);
@@ -157,7 +205,7 @@ impl<S: Store> Returned<S> {
             detail: Some(reason.word()),
             ..trip.outcome()
         };
-        let mut answer = unmet.unwrap_or_else(|| answer::passed(self.res, body));
+        let mut answer = unmet.unwrap_or_else(|| Response::from_parts(self.res, body));
         answer::tell(&mut answer, outcome);
         answer
     }
@@ -169,7 +217,7 @@ impl<S: Store> Returned<S> {
         keep: Duration,
         length: Option<u64>,
         unmet: Option<Response<ResponseBody<B>>>,
-        body: B,
+        body: ResponseBody<B>,
     ) -> Response<ResponseBody<B>>
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    Head, Policy, ResponseDirectives, Silent, StoredHead, Varies,
+    Head, Part, Policy, ResponseDirectives, Silent, StoredHead, Varies,
     date::{self, MAX_DELTA},
     directives, head, hop, list, storing,
 };
@@ -89,6 +89,7 @@ pub(super) fn build(
     headers.insert(AGE, initial_age.as_secs().into());
     Head {
         varies: Varies::parse(&headers),
+        part: Part::of(status, &headers),
         sets_cookie,
         directives,
         stored: StoredHead {
@@ -185,7 +186,8 @@ fn silent(
         return none;
     }
     match policy.silent {
-        Silent::For(ttl) if matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308) => {
+        // 206 is as the 200 that it is a part of (§3.3).
+        Silent::For(ttl) if matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308) => {
             (initial_age.saturating_add(ttl), Source::Configured)
         }
         Silent::Heuristic if directives.public || storing::is_heuristically_cacheable(status) => {

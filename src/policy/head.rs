@@ -11,7 +11,7 @@ use http::{
     header::{AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY},
 };
 
-use super::{Lifetime, ResponseDirectives, Varies, date};
+use super::{Lifetime, Part, ResponseDirectives, Varies, date};
 
 /// The head of a response as it is stored: hop-by-hop fields are gone, `Cache-Control` and
 /// the dates are parsed, age and lifetime are reckoned. Nothing is left to parse on a hit.
@@ -22,6 +22,8 @@ pub struct Head {
     pub(super) stored: StoredHead,
     pub(super) directives: ResponseDirectives,
     pub(super) varies: Varies,
+    /// Which part of the representation it is about, if it is a 206 of one part.
+    pub(super) part: Option<Part>,
     /// The response had a `Set-Cookie`, and did not say that all but it may be kept.
     pub(super) sets_cookie: bool,
 }
@@ -50,6 +52,7 @@ impl Head {
         Head {
             directives: ResponseDirectives::parse(&stored.headers),
             varies: Varies::parse(&stored.headers),
+            part: Part::of(stored.status, &stored.headers),
             sets_cookie: false,
             stored,
         }
@@ -83,6 +86,11 @@ impl Head {
     /// What its `Vary` says.
     pub fn varies(&self) -> &Varies {
         &self.varies
+    }
+
+    /// Which part of a representation its body is, if it is but one.
+    pub fn part(&self) -> Option<Part> {
+        self.part
     }
 
     /// Age at `now`: seconds (RFC 9111 §4.2.3).

@@ -13,6 +13,7 @@ mod hop;
 mod invalidation;
 mod key;
 mod list;
+mod part;
 mod range;
 mod reason;
 mod reference;
@@ -34,6 +35,7 @@ pub use self::{
     head::{Head, StoredHead},
     hop::remove_hop_by_hop,
     key::Key,
+    part::{Part, content_range},
     range::{ByteRange, Selected},
     reason::Reason,
     vary::{Fields, Selection, Varies, Vary},
@@ -256,6 +258,33 @@ impl Policy {
     /// Which bytes of a stored 200 of `len` bytes the request wants (RFC 9110 §14).
     pub fn select(&self, req: &request::Parts, head: &Head, len: u64) -> Selected {
         range::select(req, head, len)
+    }
+
+    /// The ranges that the request wants, if a stored part holds all of them.
+    pub fn select_held(&self, req: &request::Parts, head: &Head) -> Option<Vec<ByteRange>> {
+        range::select_held(req, head)
+    }
+
+    /// The head of a part of which `len` bytes were received, to store it with; a part that is
+    /// the whole becomes a 200. `None` when it cannot be stored.
+    pub fn received(&self, part: &Head, len: u64) -> Option<Head> {
+        part::received(part, len)
+    }
+
+    /// The head of two parts joined (RFC 9111 §3.4), if they may be. What is whole is a 200.
+    pub fn combine(&self, stored: &Head, new: &Head) -> Option<Head> {
+        part::combine(self, stored, new)
+    }
+
+    /// Whether two parts are of the same representation, by their strong validators.
+    pub fn are_of_one(&self, one: &Head, other: &Head) -> bool {
+        part::are_of_one(one, other)
+    }
+
+    /// Makes a request ask for what a stored part lacks to be whole, on condition that it is
+    /// still a part of the same. Answers whether it can be completed so.
+    pub fn ask_for_rest(&self, headers: &mut HeaderMap, part: &Head) -> bool {
+        part::ask_for_rest(headers, part)
     }
 
     /// The keys that this response to an unsafe request makes the cache forget (RFC 9111 §4.4).

@@ -34,18 +34,36 @@ pub enum Selected {
 const MOST_PARTS: usize = 16;
 
 pub(super) fn select(req: &request::Parts, head: &Head, len: u64) -> Selected {
-    let mut lines = req.headers.get_all(RANGE).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Selected::Whole;
-    };
-    if req.method != Method::GET || head.status() != StatusCode::OK || !if_range(req, head) {
+    if head.status() != StatusCode::OK {
         return Selected::Whole;
     }
-    match parse(line.as_bytes(), len) {
+    match wanted(req, head, len) {
         None => Selected::Whole,
         Some(parts) if parts.is_empty() => Selected::Unsatisfiable,
         Some(parts) => Selected::Parts(coalesce(parts)),
     }
+}
+
+/// An incomplete response answers only for what lies within it (RFC 9111 §3.3). Where the
+/// length of the whole is not known, a range that is counted from the end lies nowhere.
+pub(super) fn select_held(req: &request::Parts, head: &Head) -> Option<Vec<ByteRange>> {
+    let part = head.part?;
+    let parts = wanted(req, head, part.complete.unwrap_or(u64::MAX))?;
+    let held =
+        |wanted: &ByteRange| wanted.first >= part.range.first && wanted.last <= part.range.last;
+    (!parts.is_empty() && parts.iter().all(held)).then(|| coalesce(parts))
+}
+
+/// The ranges that a request wants of `len` bytes; `None` when it wants the whole.
+fn wanted(req: &request::Parts, head: &Head, len: u64) -> Option<Vec<ByteRange>> {
+    let mut lines = req.headers.get_all(RANGE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
+    if req.method != Method::GET || !if_range(req, head) {
+        return None;
+    }
+    parse(line.as_bytes(), len)
 }
 
 /// Whether `If-Range`, if there is one, names the stored response by a strong validator

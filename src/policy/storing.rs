@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{
     HeaderMap, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, IF_RANGE, RANGE,
+        TRANSFER_ENCODING, UPGRADE,
+    },
     request,
 };
 
@@ -60,7 +63,8 @@ fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 pub(super) fn keep(policy: &Policy, req: &request::Parts, head: &Head, now: SystemTime) -> Keep {
     let hindrance = method_hindrance(req, head)
         .or_else(|| secrecy_hindrance(req, head))
-        .or_else(|| status_hindrance(head));
+        .or_else(|| status_hindrance(head))
+        .or_else(|| partial_hindrance(req, head));
     if let Some(reason) = hindrance {
         return Keep::No(reason);
     }
@@ -95,8 +99,8 @@ fn answers_get(req: &request::Parts, head: &Head) -> bool {
 fn status_hindrance(head: &Head) -> Option<Reason> {
     let (status, directives) = (head.status(), head.directives());
     match status.as_u16() {
-        // What they mean depends on the ranges and conditions of the request.
-        206 | 416 => return Some(Reason::Partial),
+        // What it means depends on the ranges of the request.
+        416 => return Some(Reason::Partial),
         ..200 | 304 | 412 => return Some(Reason::Status),
         _ => {}
     }
@@ -140,6 +144,16 @@ fn secrecy_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
     }
 }
 
+/// A part is stored as if it were an incomplete 200 (§3.3), if it is one part and was asked for.
+/// To a request with `If-Range` it may lack fields that the client has (RFC 9110 §15.3.7).
+fn partial_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
+    let partial = head.status() == StatusCode::PARTIAL_CONTENT;
+    let usable = head.part.is_some()
+        && req.headers.contains_key(RANGE)
+        && !req.headers.contains_key(IF_RANGE);
+    (partial && !usable).then_some(Reason::Partial)
+}
+
 /// Whether the origin itself states how long it is fresh.
 fn is_explicit(head: &Head) -> bool {
     use Source::{Expires, MaxAge, SharedMaxAge};
@@ -150,11 +164,11 @@ fn may_be_cached_silently(head: &Head) -> bool {
     head.directives().public || is_heuristically_cacheable(head.status())
 }
 
-/// Statuses that may be kept though nobody says for how long (RFC 9110 §15.1); not 206.
+/// Statuses that may be kept though nobody says for how long (RFC 9110 §15.1).
 pub(super) fn is_heuristically_cacheable(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
-        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+        200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
     )
 }
 
@@ -162,7 +176,7 @@ pub(super) fn is_heuristically_cacheable(status: StatusCode) -> bool {
 fn is_understood(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
-        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=411 | 413..=415 | 417 | 421 | 422 | 426
+        200..=206 | 300..=303 | 305 | 307 | 308 | 400..=411 | 413..=415 | 417 | 421 | 422 | 426
             | 500..=505
     )
 }

@@ -85,7 +85,12 @@ pub(super) fn freshen_by_head(
 }
 
 /// The stored fields with `news` in place of those of the same name, as far as §3.2 allows.
-fn updated(policy: &Policy, stored: &Head, news: &HeaderMap, exchange: Exchange) -> Head {
+pub(super) fn updated(
+    policy: &Policy,
+    stored: &Head,
+    news: &HeaderMap,
+    exchange: Exchange,
+) -> Head {
     let mut news = news.clone();
     hop::remove_hop_by_hop(&mut news);
     for name in OF_THE_BYTES.iter().chain([&SET_COOKIE]) {
@@ -134,7 +139,7 @@ fn stored_tag(head: &Head) -> ETag<'_> {
 /// The client's own conditions, in the order of RFC 9110 §13.2.2, applied as §4.3.2 says.
 pub(super) fn precondition(req: &request::Parts, head: &Head) -> Precondition {
     let is_read = matches!(req.method, Method::GET | Method::HEAD);
-    if !is_read || head.status() != StatusCode::OK {
+    if !is_read || !(head.status() == StatusCode::OK || head.part.is_some()) {
         return Precondition::Proceed;
     }
     let tag = stored_tag(head);

@@ -121,9 +121,7 @@ fn statuses_with_an_explicit_lifetime() {
     ] {
         assert_eq!(plain(status, &line), secs(60), "{status}");
     }
-    for status in [206, 416] {
-        assert_eq!(plain(status, &line), Keep::No(Reason::Partial), "{status}");
-    }
+    assert_eq!(plain(416, &line), Keep::No(Reason::Partial));
     for status in [100, 103, 304, 412] {
         assert_eq!(plain(status, &line), Keep::No(Reason::Status), "{status}");
     }
@@ -132,6 +130,27 @@ fn statuses_with_an_explicit_lifetime() {
         plain(200, &[line[0], ("content-range", "bytes 0-1/9")]),
         secs(60)
     );
+}
+
+#[test]
+fn a_part_is_kept_if_it_is_one_and_was_asked_for() {
+    let range = ("range", "bytes=0-1");
+    let line = ("cache-control", "max-age=60");
+    let part = ("content-range", "bytes 0-1/9");
+    let kept = |asked: &[_], fields: &[_]| kept(&Policy::origin(), &get(asked), 206, fields);
+    assert_eq!(kept(&[range], &[line, part]), secs(60));
+    for (asked, fields) in [
+        (&[][..], &[line, part][..]),
+        (&[range, ("if-range", "\"a\"")], &[line, part]),
+        (&[range], &[line]),
+        (&[range], &[line, ("content-type", "multipart/byteranges")]),
+    ] {
+        assert_eq!(kept(asked, fields), Keep::No(Reason::Partial), "{asked:?}");
+    }
+    let silent =
+        |policy: &Policy| super::keep(policy, &get(&[range]), &head(policy, 206, &[part]), at(0));
+    assert_eq!(silent(&Policy::default()), secs(60));
+    assert_eq!(silent(&Policy::origin()), Keep::No(Reason::NoFreshness));
 }
 
 #[test]

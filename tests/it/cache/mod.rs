@@ -2,6 +2,7 @@
 
 mod bodies;
 mod methods;
+mod parts;
 mod purging;
 mod reusing;
 mod sharing;
