@@ -1,4 +1,5 @@
-//! Cache-Control, parsed once into plain fields (RFC 9111 §5.2).
+//! Cache-Control, or the field that is targeted at this cache in its place (RFC 9213), parsed once
+//! into plain fields (RFC 9111 §5.2).
 //!
 //! What cannot be read is read the safe way: an unreadable `max-age` is 0, a restriction counts
 //! whatever its argument, a permission only as it is defined. Of several values the one counts
@@ -11,7 +12,15 @@ use http::{
     header::{CACHE_CONTROL, PRAGMA},
 };
 
-use super::{date::MAX_DELTA, hop, list};
+use sfv::BareItemFromInput as BareItem;
+
+use super::{date::MAX_DELTA, hop, list, structured};
+
+/// The targeted fields that this cache follows, the first first (RFC 9213 §2.2).
+pub(super) const TARGETS: [HeaderName; 2] = [
+    HeaderName::from_static("larder-cache-control"),
+    HeaderName::from_static("cdn-cache-control"),
+];
 
 /// The Cache-Control of a response, as a shared cache that knows RFC 5861 and RFC 8246 reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +52,9 @@ pub struct ResponseDirectives {
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error` (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
+    /// The targeted field that all this was read from (RFC 9213); `None` when it was
+    /// Cache-Control. Where there is one, `Expires` does not count either.
+    pub target: Option<HeaderName>,
     /// The fields that `no-cache="…"` and `private="…"` list: a shared cache does not keep them.
     pub(super) unstored: Vec<HeaderName>,
 }
@@ -74,8 +86,38 @@ struct Argument<'a>(Option<&'a [u8]>);
 // === impl ResponseDirectives ===
 
 impl ResponseDirectives {
-    /// Reads all Cache-Control lines of a response.
+    /// Reads what a response tells this cache: the first targeted field that says something, or
+    /// else all its Cache-Control lines (RFC 9213 §2.2).
     pub fn parse(headers: &HeaderMap) -> Self {
+        let targeted = TARGETS
+            .into_iter()
+            .find_map(|name| ResponseDirectives::targeted(headers, name));
+        targeted.unwrap_or_else(|| ResponseDirectives::cache_control(headers))
+    }
+
+    /// What a targeted field says; `None` when it is absent, empty or malformed (§2.1).
+    fn targeted(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        let line = structured::line(headers, &name)?;
+        let mut found = ResponseDirectives {
+            target: Some(name),
+            ..ResponseDirectives::default()
+        };
+        for (directive, value) in structured::dictionary(&line)? {
+            let takes_names = matches!(directive, "no-cache" | "private");
+            let argument = match value {
+                Some(BareItem::Boolean(true)) => None,
+                Some(BareItem::Integer(number)) => Some(number.to_string()),
+                Some(BareItem::String(names)) if takes_names => Some(names.as_str().to_owned()),
+                // Another type than the directive's is not coerced: it cannot be read.
+                _ => Some(String::new()),
+            };
+            let argument = argument.as_deref().map(str::as_bytes);
+            found.add(directive.as_bytes(), Argument(argument));
+        }
+        Some(found)
+    }
+
+    fn cache_control(headers: &HeaderMap) -> Self {
         let mut found = ResponseDirectives::default();
         for (name, argument) in directives(headers) {
             found.add(name, argument);

@@ -145,7 +145,7 @@ fn lifetime(
         (age, Source::SharedMaxAge)
     } else if let Some(age) = directives.max_age {
         (age, Source::MaxAge)
-    } else if headers.contains_key(EXPIRES) {
+    } else if directives.target.is_none() && headers.contains_key(EXPIRES) {
         (until_expiry(headers, date, received), Source::Expires)
     } else {
         silent(policy, status, headers, directives, initial_age, received)

@@ -9,7 +9,7 @@ use http::{
     },
 };
 
-use super::list;
+use super::{directives::TARGETS, list};
 
 /// Fields for one hop, whether `Connection` names them or not. `Trailer` is not among them: it
 /// announces fields that are kept with the body.
@@ -71,6 +71,7 @@ pub(super) fn is_vital(name: &HeaderName) -> bool {
         VARY,
     ]
     .contains(name)
+        || TARGETS.contains(name)
 }
 
 #[cfg(test)]
@@ -82,7 +83,8 @@ mod tests {
     fn removes_what_connection_names_and_nothing_vital() {
         let mut fields = headers(&[
             ("connection", "a, B , cache-control"),
-            ("connection", "close"),
+            ("connection", "close, cdn-cache-control"),
+            ("cdn-cache-control", "no-store"),
             ("a", "1"),
             ("b", "2"),
             ("c", "3"),
@@ -98,6 +100,7 @@ mod tests {
         assert_eq!(
             fields,
             headers(&[
+                ("cdn-cache-control", "no-store"),
                 ("c", "3"),
                 ("cache-control", "no-store"),
                 ("trailer", "etag")

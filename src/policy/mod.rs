@@ -19,6 +19,8 @@ mod reason;
 mod reference;
 mod reuse;
 mod storing;
+mod structured;
+mod tags;
 #[cfg(test)]
 mod testing;
 mod validation;

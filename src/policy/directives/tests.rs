@@ -42,6 +42,7 @@ fn every_response_directive_in_any_case_and_over_lines() {
             s_maxage: Some(Duration::from_secs(2)),
             stale_while_revalidate: Some(Duration::from_secs(3)),
             stale_if_error: Some(Duration::from_secs(4)),
+            target: None,
             unstored: vec![],
         }
     );
@@ -184,4 +185,88 @@ proptest! {
         }
         prop_assert_eq!(max_age(&line), Some(age.min(1 << 31)));
     }
+}
+
+fn targeted(fields: &[(&str, &str)]) -> ResponseDirectives {
+    ResponseDirectives::parse(&headers(fields))
+}
+
+#[test]
+fn the_most_specific_target_that_says_something_replaces_cache_control() {
+    let all = [
+        ("cache-control", "no-store, max-age=1"),
+        ("cdn-cache-control", "max-age=2, private"),
+        ("larder-cache-control", "max-age=3"),
+    ];
+    let found = targeted(&all);
+    assert_eq!(found.max_age, Some(Duration::from_secs(3)));
+    assert!(!found.no_store && !found.private);
+    assert_eq!(found.target.unwrap(), "larder-cache-control");
+
+    let found = targeted(&all[..2]);
+    assert_eq!(found.max_age, Some(Duration::from_secs(2)));
+    assert!(!found.no_store && found.private);
+    assert_eq!(found.target.unwrap(), "cdn-cache-control");
+}
+
+#[test]
+fn a_target_that_is_malformed_or_empty_is_as_if_it_were_absent() {
+    for bad in [
+        "",
+        " ",
+        "Max-Age=9",
+        "max-age =9",
+        "max-age= 9",
+        "max-age=9,",
+        "max-age=9; no-store,",
+        "max-age=&",
+        "max-age=9, no-cache=\"a",
+        "max-age=9999999999999999",
+        "max-age=9 no-store",
+    ] {
+        let fields = [("cache-control", "max-age=1"), ("cdn-cache-control", bad)];
+        let found = targeted(&fields);
+        assert_eq!(found.max_age, Some(Duration::from_secs(1)), "{bad:?}");
+        assert_eq!(found.target, None, "{bad:?}");
+    }
+}
+
+#[test]
+fn values_of_a_target_have_the_type_of_their_directive() {
+    let seconds = |value: &str| {
+        let field = format!("max-age={value}");
+        let found = targeted(&[("cdn-cache-control", &field)]);
+        found.max_age.unwrap().as_secs()
+    };
+    assert_eq!(seconds("9;ignored=1"), 9);
+    assert_eq!(seconds("1, max-age=9"), 9, "of several the last counts");
+    assert_eq!(seconds("9999999999"), 1 << 31);
+    for bad in ["\"9\"", "?1", "9.0", "-9", "(9)", "?0", "x", "@9"] {
+        assert_eq!(seconds(bad), 0, "{bad}");
+    }
+
+    let fields = targeted(&[("cdn-cache-control", "no-cache=\"a, B\", private=\"c\"")]);
+    assert!(!fields.no_cache && !fields.private);
+    assert_eq!(fields.unstored, ["a", "b", "c"]);
+    for bad in [
+        "no-cache=a",
+        "no-cache=?0",
+        "no-cache=(\"a\")",
+        "no-cache=\"\"",
+    ] {
+        assert!(targeted(&[("cdn-cache-control", bad)]).no_cache, "{bad}");
+    }
+    assert!(!targeted(&[("cdn-cache-control", "public=?0")]).public);
+}
+
+#[test]
+fn lines_of_a_target_are_one_field() {
+    let (one, two) = (
+        ("cdn-cache-control", "max-age=9"),
+        ("cdn-cache-control", "no-store"),
+    );
+    let found = targeted(&[one, two]);
+    assert!(found.no_store && found.max_age.is_some());
+    let broken = targeted(&[one, ("cdn-cache-control", "no-store=")]);
+    assert_eq!(broken, ResponseDirectives::default());
 }

@@ -22,6 +22,17 @@ fn age_of(sent: i64, fields: &[(&str, &str)]) -> u64 {
 }
 
 #[test]
+fn a_targeted_field_makes_expires_count_for_nothing() {
+    let expires = date_at(100);
+    let fields = [("expires", expires.as_str())];
+    assert_eq!(ok(&fields).ttl(at(0)), 100);
+    let with = |value| ok(&[fields[0], ("cdn-cache-control", value)]);
+    assert_eq!(with("must-revalidate").ttl(at(0)), 0, "nobody states any");
+    assert_eq!(with("max-age=7").ttl(at(0)), 7);
+    assert_eq!(with("max-age=7,").ttl(at(0)), 100, "it is malformed");
+}
+
+#[test]
 fn explicit_lifetimes_in_their_order() {
     let (future, now) = (date_at(40), date_at(0));
     let all = [

@@ -25,6 +25,19 @@ fn stored(initial_age: u64, lifetime: u64, received: SystemTime) -> Head {
 }
 
 #[test]
+fn a_restored_head_still_follows_its_targeted_field() {
+    let fields = [
+        ("cache-control", "no-cache"),
+        ("cdn-cache-control", "max-age=60, must-revalidate"),
+    ];
+    let head = ok(&fields);
+    let restored = Head::restore(head.stored().clone());
+    assert_eq!(restored.directives(), head.directives());
+    assert!(restored.is_fresh(at(59)) && restored.directives().must_revalidate);
+    assert_eq!(restored.headers()["cdn-cache-control"], fields[1].1);
+}
+
+#[test]
 fn restoring_gives_the_same_head() {
     let head = ok(&[
         (

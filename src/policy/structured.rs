@@ -1,0 +1,162 @@
+//! Structured fields (RFC 9651): strict, and whole or not at all.
+
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible};
+
+use http::{HeaderMap, HeaderName};
+use sfv::{
+    BareItemFromInput as BareItem, KeyRef, Parser,
+    visitor::{
+        DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor,
+        ParameterVisitor,
+    },
+};
+
+/// The members of a dictionary. An inner list, which no field that is read here may have, is
+/// `None`.
+#[derive(Default)]
+struct Members<'a>(BTreeMap<&'a str, Option<BareItem<'a>>>);
+
+/// The members of a list; the same.
+#[derive(Default)]
+struct Items<'a>(Vec<Option<BareItem<'a>>>);
+
+/// Where a member goes. Parameters are ignored.
+struct Place<'p, 'a>(&'p mut Option<BareItem<'a>>);
+
+/// All lines of a field as one, `None` where there is none.
+pub(super) fn line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?.as_bytes();
+    let mut line = Cow::Borrowed(first);
+    for more in lines {
+        line.to_mut().extend_from_slice(b", ");
+        line.to_mut().extend_from_slice(more.as_bytes());
+    }
+    Some(line)
+}
+
+/// The members of a dictionary, of several with one key the last; `None` when it is malformed or
+/// empty.
+pub(super) fn dictionary(line: &[u8]) -> Option<BTreeMap<&str, Option<BareItem<'_>>>> {
+    let members: Members<'_> = Parser::new(line).parse_dictionary().ok()?;
+    (!members.0.is_empty()).then_some(members.0)
+}
+
+/// The members of a list of Strings; `None` when it is malformed, or something else is in it.
+pub(super) fn strings(line: &[u8]) -> Option<Vec<String>> {
+    let items: Items<'_> = Parser::new(line).parse_list().ok()?;
+    let string = |item: Option<BareItem<'_>>| match item? {
+        BareItem::String(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    items.0.into_iter().map(string).collect()
+}
+
+impl<'a> DictionaryVisitor<'a> for Members<'a> {
+    type Out = Self;
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'a KeyRef) -> Result<impl EntryVisitor<'a>, Infallible> {
+        let place = self.0.entry(key.as_str()).or_default();
+        *place = None;
+        Ok(Place(place))
+    }
+
+    fn finish(self) -> Result<Self, Infallible> {
+        Ok(self)
+    }
+}
+
+impl<'a> ListVisitor<'a> for Items<'a> {
+    type Out = Self;
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'a>, Infallible> {
+        Ok(Place(self.0.push_mut(None)))
+    }
+
+    fn finish(self) -> Result<Self, Infallible> {
+        Ok(self)
+    }
+}
+
+impl<'a> EntryVisitor<'a> for Place<'_, 'a> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'a>, Infallible> {
+        Ok(self)
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'a>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'a> ItemVisitor<'a> for Place<'_, 'a> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        item: BareItem<'a>,
+    ) -> Result<impl ParameterVisitor<'a, Out = ()>, Infallible> {
+        *self.0 = Some(item);
+        Ok(Ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::testing::headers;
+
+    fn listed(line: &str) -> Option<Vec<String>> {
+        strings(line.as_bytes())
+    }
+
+    #[test]
+    fn a_list_of_strings_has_nothing_else_in_it() {
+        let two = Some(vec!["a b".to_owned(), "\"\\".to_owned()]);
+        assert_eq!(listed(r#""a b";p=1, "\"\\""#), two);
+        assert_eq!(listed(""), Some(vec![]));
+        for bad in [
+            "a",
+            "\"a\", 1",
+            "(\"a\")",
+            "\"a",
+            "\"a\",",
+            "\"\u{e4}\"",
+            ":YQ==:",
+        ] {
+            assert_eq!(listed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_several_members_with_one_key_the_last_counts() {
+        let broken = dictionary(b"a=1, b, a=(1 2), b=2;x=(");
+        assert!(broken.is_none(), "an error anywhere spoils all of it");
+        let members = dictionary(b"a=1;x=y, b, a=(1 2), b=2;x").unwrap();
+        assert_eq!(members.len(), 2);
+        assert!(members["a"].is_none());
+        assert_eq!(members["b"].as_ref().unwrap().as_integer(), Some(2.into()));
+        assert!(dictionary(b"").is_none());
+    }
+
+    #[test]
+    fn lines_are_one() {
+        let name = HeaderName::from_static("x");
+        let found = headers(&[("x", "a"), ("y", "-"), ("x", "b=1")]);
+        assert_eq!(line(&found, &name).as_deref(), Some(&b"a, b=1"[..]));
+        assert_eq!(line(&headers(&[]), &name), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = (dictionary(&bytes), strings(&bytes));
+        }
+    }
+}
