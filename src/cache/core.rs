@@ -17,8 +17,9 @@ use super::{
     changes::Changes,
     fetch::Trip,
     flight::Flights,
-    gate::{Gate, Purge, Ticket},
+    gate::{Gate, Ticket},
     layer::Inspect,
+    purge::Purge,
     recording::Recording,
     shy::Shy,
 };
@@ -182,7 +183,7 @@ impl<S: Store> Core<S> {
         keep: Duration,
     ) {
         let key = &trip.key;
-        let Some(_passing) = self.gate.pass(trip.ticket, key).await else {
+        let Some(_passing) = self.gate.pass(trip.ticket, key, &entry.head).await else {
             return;
         };
         match variant {
@@ -211,7 +212,7 @@ impl<S: Store> Core<S> {
     /// replaced, since the trip began.
     pub(super) async fn refresh(&self, trip: &Trip, entry: &Entry, keep: Duration) -> bool {
         let key = &trip.key;
-        let Some(_passing) = self.gate.pass(trip.ticket, key).await else {
+        let Some(_passing) = self.gate.pass(trip.ticket, key, &entry.head).await else {
             return false;
         };
         let head = Arc::clone(&entry.head);
@@ -241,7 +242,7 @@ impl<S: Store> Core<S> {
     /// Forgets everything, fetches in flight included.
     pub(super) async fn clear(&self) -> Result<(), StoreError> {
         self.gate.purge(Purge::All).await;
-        self.flights.close(|_| true);
+        self.flights.close(|_, _| true);
         let cleared = self.store.clear().await;
         self.changes.add_everywhere();
         cleared
@@ -250,7 +251,7 @@ impl<S: Store> Core<S> {
     /// Forgets a URI with all its variants, fetches in flight included.
     pub(super) async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
         let key = Key::parse(key.primary());
-        let purge = Purge::Key(key.clone());
+        let purge = Purge::Uri(key.clone());
         self.gate.purge(purge).await;
         self.remove(&key).await
     }
@@ -266,7 +267,7 @@ impl<S: Store> Core<S> {
 
     async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
         self.flights
-            .close(|flying| flying.primary() == key.primary());
+            .close(|flying, _| flying.primary() == key.primary());
         let removed = self.store.remove(key).await;
         self.changes.add(key);
         removed

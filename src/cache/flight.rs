@@ -87,9 +87,10 @@ impl<T> Flights<T> {
     }
 
     /// Lets nobody board the flights that `which` picks any more. Who sits in one already stays.
-    pub(super) fn close(&self, which: impl Fn(&Key) -> bool) {
+    /// `which` is told what was announced, if anything was.
+    pub(super) fn close(&self, which: impl Fn(&Key, Option<&T>) -> bool) {
         for shard in &self.shards {
-            lock(shard).retain(|key, _| !which(key));
+            lock(shard).retain(|key, flight| !which(key, flight.landing.borrow().as_ref()));
         }
     }
 
@@ -192,7 +193,7 @@ mod tests {
         let key = Key::parse("GET http://a/");
         let old = lead(&flights, &key);
         let seated = follow(&flights, &key);
-        flights.close(|key| key.primary() == "GET http://a/");
+        flights.close(|key, _| key.primary() == "GET http://a/");
         let _new = lead(&flights, &key);
         old.announce(1);
         assert_eq!(seated.landing().await, Some(1));

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{
-    budget::Budget, changes::Changes, core::Core, flight::Flights, gate::Gate, service::Cache,
+    budget::Budget,
+    changes::Changes,
+    core::Core,
+    flight::Flights,
+    gate::Gate,
+    purge::{Manner, Purge, Purged},
+    service::Cache,
     shy::Shy,
 };
 use crate::{
@@ -179,6 +185,39 @@ impl<S: Store> CacheHandle<S> {
     /// When the store could not be asked, so that it may still answer with what it has.
     pub async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
         self.core.purge(key).await
+    }
+
+    /// Forgets `top` and all that is [below](Key::is_below) it. Answers how many responses were
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When the store could not be asked, or not about all, so that it may still answer with what
+    /// it has.
+    pub async fn purge_prefix(&self, top: &Key) -> Result<u64, StoreError> {
+        let purge = Purge::Below(top.clone());
+        Ok(self.purge_by(&purge, Manner::Forget).await?.count)
+    }
+
+    /// Forgets what carries `tag` in `Surrogate-Key`, `Cache-Tag` or `Cache-Groups`. Answers how
+    /// many responses were forgotten.
+    ///
+    /// # Errors
+    ///
+    /// As [`purge_prefix`](Self::purge_prefix).
+    pub async fn purge_tag(&self, tag: &str) -> Result<u64, StoreError> {
+        let purge = Purge::Tag(tag.to_owned());
+        Ok(self.purge_by(&purge, Manner::Forget).await?.count)
+    }
+
+    /// Forgets what `purge` is about, or makes it stale, or only counts it. Nothing of it comes
+    /// back from a fetch that is under way. It takes time by how much is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`purge_prefix`](Self::purge_prefix).
+    pub async fn purge_by(&self, purge: &Purge, manner: Manner) -> Result<Purged, StoreError> {
+        self.core.purge_by(purge, manner).await
     }
 
     /// The store.

@@ -5,6 +5,7 @@
 //!
 //! - `flight`, `recording`, `gate`, `changes`, `shy` and `budget` each do one thing for concurrent
 //!   requests, and know keys and bytes only;
+//! - `purge` says what is to be forgotten, and has it forgotten;
 //! - `core` holds what all clones of a layer share, and finds and stores records;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
@@ -25,6 +26,7 @@ mod future;
 mod gate;
 mod layer;
 mod parts;
+mod purge;
 mod recording;
 mod returned;
 mod service;
@@ -35,6 +37,7 @@ pub use self::{
     body::ResponseBody,
     future::ResponseFuture,
     layer::{Builder, CacheHandle, CacheLayer, Inspect},
+    purge::{Manner, Purge, Purged},
     recording::Interrupted,
     service::Cache,
 };

@@ -103,6 +103,15 @@ pub(super) fn build(
     }
 }
 
+/// The same head, with no lifetime left at `now`.
+pub(super) fn expire(head: &Head, now: SystemTime) -> Head {
+    let mut head = head.clone();
+    let age = Duration::from_secs(head.age(now));
+    let lifetime = &mut head.stored.lifetime;
+    lifetime.duration = lifetime.duration.min(age);
+    head
+}
+
 /// `corrected_initial_age` (§4.2.3), in whole seconds.
 pub(super) fn initial_age(headers: &HeaderMap, exchange: Exchange) -> Duration {
     let Exchange { sent, received } = exchange;

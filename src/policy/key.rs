@@ -44,7 +44,7 @@ impl Key {
     }
 
     /// The key of an absolute URI.
-    pub(super) fn of_uri(uri: &Uri) -> Key {
+    pub fn of_uri(uri: &Uri) -> Key {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         // Userinfo is no part of what is identified.
         let authority = authority.rsplit('@').next().unwrap_or_default();
@@ -103,8 +103,29 @@ impl Key {
         &self.text[..self.primary]
     }
 
+    /// Whether this is the URI of `top`, or one below it: `/a`, `/a/b` and `/a?b` are below `/a`,
+    /// and `/ab` is not. A `top` that ends with a separator has all that begins with it below it.
+    pub fn is_below(&self, top: &Key) -> bool {
+        let top = top.primary();
+        self.primary().strip_prefix(top).is_some_and(|rest| {
+            rest.is_empty()
+                || top.ends_with(['/', '?', '&', '='])
+                || rest.starts_with(['/', '?', '&'])
+        })
+    }
+
+    /// How the keys of all variants begin that this mark leads to.
+    pub(crate) fn start_of_variants(&self, vary: &Vary) -> String {
+        format!("{} {:016x} ", self.primary(), vary.epoch)
+    }
+
+    /// How the keys of everything of this origin begin.
+    pub(crate) fn start_of_origin(&self) -> String {
+        [CLASS, self.origin(), "/"].concat()
+    }
+
     /// Scheme and authority, as `https://host`.
-    pub(super) fn origin(&self) -> &str {
+    pub fn origin(&self) -> &str {
         self.split().0
     }
 

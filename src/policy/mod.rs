@@ -289,6 +289,14 @@ impl Policy {
         part::ask_for_rest(headers, part)
     }
 
+    /// The head as if its lifetime ended at `now`, and for how long it is of use after that;
+    /// `None` when it is of none.
+    pub fn expire(&self, head: &Head, now: SystemTime) -> Option<(Head, Duration)> {
+        let head = freshness::expire(head, now);
+        let keep = storing::use_from(self, &head, now);
+        (!keep.is_zero()).then_some((head, keep))
+    }
+
     /// The keys that this response to an unsafe request makes the cache forget (RFC 9111 §4.4).
     pub fn invalidated(&self, req: &request::Parts, res: &response::Parts) -> Vec<Key> {
         invalidation::invalidated(req, res)

@@ -182,7 +182,7 @@ fn is_understood(status: StatusCode) -> bool {
 }
 
 /// For how long it is of use: as it is, then stale as far as that is allowed, or for validation.
-fn use_from(policy: &Policy, head: &Head, now: SystemTime) -> Duration {
+pub(super) fn use_from(policy: &Policy, head: &Head, now: SystemTime) -> Duration {
     let directives = head.directives();
     let ttl = head.ttl(now);
     let fresh = if directives.no_cache { 0 } else { ttl.max(0) };

@@ -12,7 +12,8 @@ use crate::{
     metrics::Metrics,
     policy::{Head, Key},
     store::{
-        Availability, EntryId, MemoryStore, Record, RedisConfig, RedisStore, Store, StoreError,
+        Availability, EntryId, Judge, MemoryStore, Record, RedisConfig, RedisStore, Store,
+        StoreError,
     },
 };
 
@@ -112,5 +113,9 @@ impl Store for Backend {
 
     async fn clear(&self) -> Result<(), StoreError> {
         ask!(self, store => store.clear())
+    }
+
+    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
+        ask!(self, store => store.sweep(start, judge))
     }
 }

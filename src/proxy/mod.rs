@@ -47,7 +47,10 @@ use self::{
     target::Targets,
 };
 pub use self::{clear::clear, hosts::HostRule, logging::start as start_logging, origin::Origin};
-use crate::log::LogLayer;
+use crate::{
+    cache::{Manner, Purge, Purged},
+    log::LogLayer,
+};
 
 /// A proxy that listens, and does not serve yet.
 #[derive(Debug)]
@@ -91,9 +94,17 @@ impl Proxy {
         let cache = self.parts.cache();
         let own = Own {
             envelope: Envelope::new(stack.clone(), Targets::new(&config), config.max_object),
-            admin: Admin::new(move || {
+            admin: Admin::new(Targets::new(&config), move |purge, manner| {
                 let cache = cache.clone();
-                async move { cache.clear().await }
+                async move {
+                    match (&purge, manner) {
+                        // Without looking at what there is.
+                        (Purge::All, Manner::Forget) => {
+                            cache.clear().await.map(|()| Purged::default())
+                        }
+                        _ => cache.purge_by(&purge, manner).await,
+                    }
+                }
             }),
             metrics: MetricsPage::new(self.parts.metrics.clone()),
             docs: Docs::new(&config.prefix),

@@ -35,6 +35,9 @@ pub(super) type ResponseBody<B> = Either<Spliced, B>;
 /// No body.
 pub(super) type Nothing = Empty<Bytes>;
 
+/// The method that makes larder forget what it keeps of a path.
+const PURGE: &str = "PURGE";
+
 const READ: &str = "GET, HEAD";
 
 /// What is read and thrown away of a request body, where none is wanted.
@@ -165,7 +168,10 @@ impl<S> Parts<S> {
                 Err(error) => error.into_response(),
             }
         } else {
+            let purge = request.method().as_str() == PURGE;
             match self.forward(request) {
+                // hyper reads and drops its body.
+                Ok(request) if purge => self.own.admin.purge(request.uri()).await,
                 Ok(request) => {
                     let Ok(response) = self.stack.clone().oneshot(request).await;
                     return match response.extensions().get::<Rescued>() {

@@ -44,11 +44,7 @@ impl Targets {
 
     /// The target that the query of `/proxy` names.
     pub(super) fn resolve(&self, query: Option<&str>) -> Result<Target, ApiError> {
-        let named = one_url(query.unwrap_or_default())?;
-        let url = match scheme_of(&named) {
-            Some(scheme) => absolute(scheme, &named)?,
-            None => self.relative(&named)?,
-        };
+        let url = self.url(&one_url(query.unwrap_or_default())?)?;
         let at_origin = self.origin.as_ref().is_some_and(|origin| origin.owns(&url));
         let allowed = at_origin
             // Without an origin every public host may be fetched from.
@@ -64,9 +60,24 @@ impl Targets {
                 ),
             ));
         }
-        let uri = url[..url::Position::AfterQuery].parse();
-        let uri = uri.map_err(|_| malformed("it has characters that a URL may not have"))?;
+        let uri = uri(&url)?;
         Ok(Target { uri, at_origin })
+    }
+
+    /// What `named` would mean if it were fetched, whether it may be or not.
+    pub(super) fn name(&self, named: &str) -> Result<Uri, ApiError> {
+        uri(&self.url(named)?)
+    }
+
+    fn url(&self, named: &str) -> Result<Url, ApiError> {
+        // The URL standard drops some of these without a word: nobody means that.
+        if named.chars().any(char::is_control) {
+            return Err(malformed("it has control characters"));
+        }
+        match scheme_of(named) {
+            Some(scheme) => absolute(scheme, named),
+            None => self.relative(named),
+        }
     }
 
     /// `named` below the origin and its prefix.
@@ -106,17 +117,17 @@ fn one_url(query: &str) -> Result<String, ApiError> {
         }
         url = Some(value.into_owned());
     }
-    let url = url.filter(|url| !url.is_empty()).ok_or_else(|| {
+    url.filter(|url| !url.is_empty()).ok_or_else(|| {
         ApiError::bad_request(
             "missing_url",
             "Name what to fetch: /proxy?url=products or /proxy?url=https://example.com/products.",
         )
-    })?;
-    // The URL standard drops some of these without a word: nobody means that.
-    if url.chars().any(char::is_control) {
-        return Err(malformed("it has control characters"));
-    }
-    Ok(url)
+    })
+}
+
+fn uri(url: &Url) -> Result<Uri, ApiError> {
+    let uri = url[..url::Position::AfterQuery].parse();
+    uri.map_err(|_| malformed("it has characters that a URL may not have"))
 }
 
 /// The scheme (RFC 3986 §3.1) that `named` begins with.

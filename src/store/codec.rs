@@ -24,7 +24,7 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
-use super::{Entry, EntryId, Payload, Record, payload::Verdict};
+use super::{Entry, EntryId, Front, Payload, Record, payload::Verdict};
 use crate::policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
@@ -104,37 +104,29 @@ pub(super) fn front_of(key: &Key, head: &Head) -> Bytes {
 /// The record in `bytes`, if it is whole and that of `key`.
 pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
     let mut input = Input { bytes, at: 0 };
-    if input.take(MAGIC.len()) != Ok(MAGIC) {
-        return Err(Damage::Foreign);
-    }
-    match input.u8()? {
-        VERSION => {}
-        other => return Err(Damage::Version(other)),
-    }
-    let kind = input.u8()?;
-    let id = input.u64()?;
-    let front = input.u32()? as usize;
-    let end = input.at.checked_add(front).ok_or(Damage::Length)?;
-    if input.text()? != key.as_str().as_bytes() {
-        return Err(Damage::OtherKey);
-    }
-    let record = match kind {
-        RESPONSE => {
-            let head = Arc::new(Head::restore(input.head()?));
-            input.expect_at(end)?;
-            let id = EntryId(id);
-            let body = input.payload()?;
-            Record::Response(Entry { id, head, body })
-        }
-        VARY => {
-            let vary = input.vary(id)?;
-            input.expect_at(end)?;
-            Record::Vary(Arc::new(vary))
-        }
-        _ => return Err(Damage::Value("kind")),
+    let record = match input.front(key)? {
+        Front::Response { id, head } => Record::Response(Entry {
+            id,
+            head,
+            body: input.payload()?,
+        }),
+        Front::Vary(vary) => Record::Vary(vary),
     };
     input.expect_at(bytes.len())?;
     Ok(record)
+}
+
+/// The front of the record that begins with these bytes, if it is that of `key`.
+pub(super) fn decode_front(key: &Key, bytes: &Bytes) -> Result<Front, Damage> {
+    Input { bytes, at: 0 }.front(key)
+}
+
+/// Where the front ends of what begins with these bytes.
+pub(super) fn front_end(bytes: &Bytes) -> Result<u64, Damage> {
+    let mut input = Input { bytes, at: 0 };
+    input.opening()?;
+    let front = input.u32()?;
+    Ok(input.at as u64 + u64::from(front))
 }
 
 fn opening(kind: u8, id: u64) -> [u8; OPENING] {
@@ -279,6 +271,37 @@ impl<'a> Input<'a> {
             added.map_err(|_| Damage::Value("number of fields"))?;
         }
         Ok(fields)
+    }
+
+    /// Kind and id.
+    fn opening(&mut self) -> Result<(u8, u64), Damage> {
+        if self.take(MAGIC.len()) != Ok(MAGIC) {
+            return Err(Damage::Foreign);
+        }
+        match self.u8()? {
+            VERSION => {}
+            other => return Err(Damage::Version(other)),
+        }
+        Ok((self.u8()?, self.u64()?))
+    }
+
+    fn front(&mut self, key: &Key) -> Result<Front, Damage> {
+        let (kind, id) = self.opening()?;
+        let front = self.u32()? as usize;
+        let end = self.at.checked_add(front).ok_or(Damage::Length)?;
+        if self.text()? != key.as_str().as_bytes() {
+            return Err(Damage::OtherKey);
+        }
+        let front = match kind {
+            RESPONSE => Front::Response {
+                id: EntryId(id),
+                head: Arc::new(Head::restore(self.head()?)),
+            },
+            VARY => Front::Vary(Arc::new(self.vary(id)?)),
+            _ => return Err(Damage::Value("kind")),
+        };
+        self.expect_at(end)?;
+        Ok(front)
     }
 
     fn head(&mut self) -> Result<StoredHead, Damage> {

@@ -6,9 +6,9 @@ use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
 
-use super::{EntryId, Record, Store, StoreError};
+use super::{EntryId, Front, Judge, Record, Store, StoreError, Sweep};
 use crate::{
     clock::Clock,
     policy::{Head, Key},
@@ -20,6 +20,9 @@ const OVERHEAD: usize = 2 * (size_of::<Kept>() + size_of::<Key>()) + 128;
 
 /// The room left for the head and key of a record when shards are made to fit the largest.
 const HEAD_ROOM: u64 = 64 * 1024;
+
+/// How many records a sweep looks at before it lets others have the processor.
+const AT_A_TIME: usize = 256;
 
 /// The largest body that is kept unless told otherwise.
 const MAX_OBJECT: u64 = 8 * 1024 * 1024;
@@ -192,6 +195,29 @@ impl Store for MemoryStore {
 
     async fn clear(&self) -> Result<(), StoreError> {
         self.table.clear();
+        Ok(())
+    }
+
+    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
+        // The table is locked for one step at a time.
+        for (n, (key, kept)) in self.table.iter().enumerate() {
+            if n % AT_A_TIME == 0 {
+                yield_now().await;
+            }
+            if !key.as_str().starts_with(start) || kept.expired(self.clock.instant()) {
+                continue;
+            }
+            let front = kept.record.front();
+            match (judge(&key, &front), front) {
+                (Sweep::Keep, _) => {}
+                (Sweep::Renew(head, keep), Front::Response { id, .. }) => {
+                    self.refresh(&key, id, head, keep).await?;
+                }
+                (Sweep::Remove | Sweep::Renew(..), _) => {
+                    self.table.remove(&key);
+                }
+            }
+        }
         Ok(())
     }
 }

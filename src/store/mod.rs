@@ -60,6 +60,43 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets everything.
     fn clear(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Shows `judge` every record whose key's text begins with `start`, and does with each what
+    /// it says. Takes time by how much is stored, and holds up nobody meanwhile; what comes or
+    /// changes while it lasts may be shown, or not.
+    fn sweep(
+        &self,
+        start: &str,
+        judge: &Judge<'_>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Decides about one record of a [sweep](Store::sweep).
+pub type Judge<'a> = dyn Fn(&Key, &Front) -> Sweep + Send + Sync + 'a;
+
+/// A record without its body.
+#[derive(Clone, Debug)]
+pub enum Front {
+    /// A response.
+    Response {
+        /// Which one.
+        id: EntryId,
+        /// Its head.
+        head: Arc<Head>,
+    },
+    /// The mark that there are variants.
+    Vary(Arc<Vary>),
+}
+
+/// What becomes of a record that a [sweep](Store::sweep) came by.
+#[derive(Clone, Debug)]
+pub enum Sweep {
+    /// It stays as it is.
+    Keep,
+    /// It is forgotten.
+    Remove,
+    /// It gets a new head, and is kept for so long, as [`Store::refresh`] does.
+    Renew(Arc<Head>, Duration),
 }
 
 /// What is kept under a key.
@@ -69,6 +106,19 @@ pub enum Record {
     Response(Entry),
     /// The mark that the responses are kept under keys of their own, one for each variant.
     Vary(Arc<Vary>),
+}
+
+impl Record {
+    /// The record without its body.
+    pub fn front(&self) -> Front {
+        match self {
+            Record::Response(Entry { id, head, .. }) => Front::Response {
+                id: *id,
+                head: Arc::clone(head),
+            },
+            Record::Vary(vary) => Front::Vary(Arc::clone(vary)),
+        }
+    }
 }
 
 /// A stored response. Cheap to clone.

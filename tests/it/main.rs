@@ -5,6 +5,7 @@
 mod cache;
 mod cli;
 mod floors;
+mod purge_endpoints;
 mod stores;
 mod support;
 mod upstream;

@@ -161,3 +161,45 @@ proptest! {
         key.origin();
     }
 }
+
+#[test]
+fn below_is_what_adds_segments_or_parameters() {
+    let below = |own: &str, top: &str| {
+        let key = |uri: &str| Key::of_uri(&uri.parse().unwrap());
+        key(own).is_below(&key(top))
+    };
+    for (own, top) in [
+        ("http://h/a", "http://h/a"),
+        ("http://h/a/b", "http://h/a"),
+        ("http://h/a?b", "http://h/a"),
+        ("http://h/a?b=c&d", "http://h/a?b=c"),
+        ("http://h/a?b=c", "http://h/a?b="),
+        ("http://h/a/b", "http://h/a/"),
+        ("http://h/a", "http://H:80"),
+    ] {
+        assert!(below(own, top), "{own} {top}");
+    }
+    for (own, top) in [
+        ("http://h/ab", "http://h/a"),
+        ("http://h/a", "http://h/a/"),
+        ("http://h/a", "http://h/a/b"),
+        ("http://h/a?bc", "http://h/a?b"),
+        ("http://h.evil/", "http://h"),
+        ("https://h/a", "http://h/a"),
+    ] {
+        assert!(!below(own, top), "{own} {top}");
+    }
+    let variant = Key::parse("GET http://h/a/b 00000000000000ff x=/c");
+    assert!(variant.is_below(&Key::parse("GET http://h/a")));
+    assert!(!variant.is_below(&Key::parse("GET http://h/a/b/c")));
+}
+
+#[test]
+fn variants_begin_as_their_mark_says() {
+    let key = Key::of(&request("GET", "http://h/a", &[]));
+    let variant = |epoch| marker(epoch).key(&key, &HeaderMap::new());
+    let start = key.start_of_variants(&marker(7));
+    assert!(variant(7).as_str().starts_with(&start));
+    assert!(!variant(8).as_str().starts_with(&start));
+    assert_eq!(key.start_of_origin(), "GET http://h/");
+}

@@ -202,3 +202,26 @@ fn only_from_the_store() {
     assert!(!policy.only_if_cached(&get(&[("cache-control", "x=\"only-if-cached\"")])));
     assert!(!policy.only_if_cached(&get(&[])));
 }
+
+#[test]
+fn what_is_expired_is_stale_from_then_on() {
+    let policy = Policy::origin();
+    let expired = |fields: &[(&str, &str)]| policy.expire(&ok(fields), at(10));
+    let reuse = |head: &Head, seconds| policy.reuse(head, &get(&[]), at(seconds));
+
+    let fields = [("cache-control", "max-age=60, stale-while-revalidate=30")];
+    let (head, keep) = expired(&fields).unwrap();
+    assert_eq!(keep, Duration::from_secs(30));
+    let served = |age, ttl| Reuse::StaleWhileRevalidate { age, ttl };
+    assert_eq!(reuse(&head, 10), served(10, 0));
+    assert_eq!(reuse(&head, 40), served(40, -30));
+    assert_eq!(reuse(&head, 41), STALE);
+
+    let (head, _) = expired(&[("cache-control", "max-age=60"), ("etag", "\"1\"")]).unwrap();
+    assert_eq!(reuse(&head, 10), STALE, "it can still be validated");
+    assert!(expired(&[("cache-control", "max-age=60")]).is_none());
+
+    let fields = [("cache-control", "max-age=5, stale-while-revalidate=30")];
+    let (head, _) = expired(&fields).unwrap();
+    assert_eq!(head.ttl(at(10)), -5, "what is stale is not made younger");
+}

@@ -6,8 +6,8 @@ use serde_json::Value;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::*;
-use crate::metrics::Metrics;
 use crate::proxy::{Origin, config::Config, target::Targets};
+use crate::{cache::Purged, metrics::Metrics};
 
 type Body = Full<Bytes>;
 type Stack = BoxCloneSyncService<Request<RequestBody<Body>>, Response<Body>, Infallible>;
@@ -38,7 +38,9 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
     let draining = Draining::default();
     let own = Own {
         envelope: Envelope::new(echo(), Targets::new(&config), 1000),
-        admin: Admin::new(|| async { Ok(()) }),
+        admin: Admin::new(Targets::new(&config), |_, _| async {
+            Ok(Purged::default())
+        }),
         metrics: MetricsPage::new(Metrics::new()),
         docs: Docs::new(prefix),
         draining: draining.clone(),
@@ -101,7 +103,12 @@ async fn own_paths_answer_themselves() {
     let value: Value = serde_json::from_str(&cleared.body).unwrap();
     let expected = serde_json::json!({"success": true, "message": "Cache cleared successfully"});
     assert_eq!((cleared.status, value), (200, expected));
-    assert_eq!(ask(&router, "DELETE", "/cache?url=x").await.status, 400);
+    assert_eq!(ask(&router, "DELETE", "/cache?uri=x").await.status, 400);
+    for (method, target) in [("DELETE", "/cache?url=x"), ("PURGE", "/x?y")] {
+        let purged = ask(&router, method, target).await;
+        let value: Value = serde_json::from_str(&purged.body).unwrap();
+        assert_eq!((purged.status, &value["purged"]), (200, &Value::from(0)));
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use self::{
     keeper::{Keeper, Task},
     link::{CallError, Link},
 };
-use super::{EntryId, Record, Store, StoreError, codec};
+use super::{EntryId, Judge, Record, Store, StoreError, codec};
 use crate::policy::{Head, Key};
 
 /// The room for the head and key of a record, besides the largest body.
@@ -186,6 +186,10 @@ impl Store for RedisStore {
     /// Deletes what is there when it begins. Touches no key but this store's own.
     async fn clear(&self) -> Result<(), StoreError> {
         sweep::clear(&self.link, &self.config.prefix).await
+    }
+
+    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
+        sweep::sweep(self, start, judge).await
     }
 }
 

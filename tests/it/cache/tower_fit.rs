@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use larder::{
     cache::CacheLayer,
     policy::{Head, Key},
-    store::{EntryId, MemoryStore, Record, Store, StoreError},
+    store::{EntryId, Judge, MemoryStore, Record, Store, StoreError},
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -127,6 +127,10 @@ impl Store for Broken {
     async fn clear(&self) -> Result<(), StoreError> {
         Err(StoreError::new("broken"))
     }
+
+    async fn sweep(&self, _: &str, _: &Judge<'_>) -> Result<(), StoreError> {
+        Err(StoreError::new("broken"))
+    }
 }
 
 #[tokio::test]
@@ -141,6 +145,7 @@ async fn a_broken_store_fails_no_request_and_says_so_when_cleared() {
         assert_eq!(service.clone().oneshot(req).await.unwrap().status(), 200);
     }
     assert!(layer.handle().clear().await.is_err());
+    assert!(layer.handle().purge_tag("a").await.is_err());
 }
 
 #[tokio::test]

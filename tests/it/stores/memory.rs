@@ -115,6 +115,17 @@ async fn records_expire() {
     assert_eq!(store.stats().entries, 0, "it was dropped when found");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sweep_does_not_show_what_has_expired() {
+    let store = MemoryStore::new(1 << 20);
+    let record = Record::Response(entry(1, "body"));
+    let keep = Duration::from_secs(10);
+    store.put(&key("/a"), record, keep).await.unwrap();
+    assert_eq!(shown(&store, "").await.len(), 1);
+    tokio::time::advance(keep).await;
+    assert!(shown(&store, "").await.is_empty());
+}
+
 #[tokio::test]
 async fn clones_share() {
     let store = MemoryStore::new(1 << 20);

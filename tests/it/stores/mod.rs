@@ -6,7 +6,7 @@ mod memory;
 mod redis;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use larder::{
     policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary},
-    store::{Entry, EntryId, Payload, Record, Store, Verdict},
+    store::{Entry, EntryId, Front, Payload, Record, Store, Sweep, Verdict},
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -57,6 +57,9 @@ suite! {
     remove_forgets_one
     clear_forgets_all
     keys_are_told_apart_by_all_their_text
+    a_sweep_shows_what_begins_so
+    a_sweep_removes_and_renews
+    a_sweep_reads_heads_of_any_size
 }
 
 async fn what_is_put_is_got(store: &impl Store) {
@@ -263,6 +266,93 @@ async fn keys_are_told_apart_by_all_their_text(store: &impl Store) {
         let got = get(store, &Key::parse(text)).await;
         assert_same(got, &entry(n as u64, text));
     }
+}
+
+/// The keys that a sweep shows.
+async fn shown(store: &impl Store, start: &str) -> Vec<String> {
+    let seen = Mutex::new(Vec::new());
+    let judge = |key: &Key, _: &Front| {
+        seen.lock().unwrap().push(key.as_str().to_owned());
+        Sweep::Keep
+    };
+    store.sweep(start, &judge).await.unwrap();
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort();
+    seen
+}
+
+async fn a_sweep_shows_what_begins_so(store: &impl Store) {
+    assert!(shown(store, "").await.is_empty());
+    let mut texts: Vec<String> = (0..1500).map(|n| format!("GET http://many/{n}")).collect();
+    texts.push("GET http://a/*[x]?b\\c".to_owned());
+    texts.push("GET http://a/b 00000000000000ff x=1".to_owned());
+    for text in &texts {
+        put(store, &Key::parse(text), &entry(1, "body")).await;
+    }
+    let marker = "GET http://a/marked";
+    let vary = Record::Vary(Arc::new(vary()));
+    store.put(&Key::parse(marker), vary, LONG).await.unwrap();
+    texts.push(marker.to_owned());
+    texts.sort();
+    assert!(shown(store, "").await == texts, "each once");
+    for start in [
+        "GET http://a/",
+        "GET http://a/*[x]?b\\",
+        "GET http://many/1",
+        "PUT",
+    ] {
+        let mut wanted = texts.clone();
+        wanted.retain(|text| text.starts_with(start));
+        assert!(shown(store, start).await == wanted, "{start}");
+    }
+}
+
+async fn a_sweep_removes_and_renews(store: &impl Store) {
+    let (keep, renew, remove, marker) = (key("/keep"), key("/renew"), key("/remove"), key("/v"));
+    for key in [&keep, &renew, &remove] {
+        put(store, key, &entry(7, "body")).await;
+    }
+    let vary = Arc::new(vary());
+    let mark = Record::Vary(vary.clone());
+    store.put(&marker, mark, LONG).await.unwrap();
+    let judge = |key: &Key, front: &Front| match front {
+        Front::Vary(found) => {
+            assert!(*key == marker && *found == vary);
+            Sweep::Remove
+        }
+        Front::Response { id, head: old } => {
+            assert_eq!((*id, old.headers()), (EntryId(7), head("head").headers()));
+            match key {
+                key if *key == keep => Sweep::Keep,
+                key if *key == renew => Sweep::Renew(head("new"), LONG),
+                _ => Sweep::Remove,
+            }
+        }
+    };
+    store.sweep("", &judge).await.unwrap();
+    assert_same(get(store, &keep).await, &entry(7, "body"));
+    let renewed = Entry {
+        head: head("new"),
+        ..entry(7, "body")
+    };
+    assert_same(get(store, &renew).await, &renewed);
+    assert!(get(store, &remove).await.is_none());
+    assert!(get(store, &marker).await.is_none());
+}
+
+async fn a_sweep_reads_heads_of_any_size(store: &impl Store) {
+    let long = head(&"x".repeat(20_000));
+    let entry = Entry {
+        head: long.clone(),
+        ..entry(1, "body")
+    };
+    put(store, &key("/a"), &entry).await;
+    let judge = |_: &Key, front: &Front| match front {
+        Front::Response { head, .. } if head.headers() == long.headers() => Sweep::Remove,
+        _ => Sweep::Keep,
+    };
+    store.sweep("", &judge).await.unwrap();
+    assert!(get(store, &key("/a")).await.is_none());
 }
 
 fn key(path: &str) -> Key {

@@ -1,0 +1,207 @@
+//! Forgetting, or making stale, more than one key at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::core::{Core, Landing};
+use crate::{
+    policy::{Head, Key},
+    store::{Front, Record, Store, StoreError, Sweep},
+};
+
+/// What is to be purged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Purge {
+    /// Everything.
+    All,
+    /// A URI, with all its variants.
+    Uri(Key),
+    /// A URI and all that is [below](Key::is_below) it.
+    Below(Key),
+    /// What carries this [tag](Head::tags).
+    Tag(String),
+    /// What is in one of these groups (RFC 9875), of the origin that the key is of.
+    Groups(Key, Vec<String>),
+}
+
+/// What becomes of what is purged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It is forgotten.
+    Forget,
+    /// It is stale from now on: it may be validated, or served while it is fetched anew, or in
+    /// place of an error, as far as it says so.
+    Expire,
+    /// Nothing: it is only counted.
+    Count,
+}
+
+/// What a purge came by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Purged {
+    /// How many responses, each variant for itself.
+    pub count: u64,
+    /// The URIs of some of them: of at most [`Purged::NAMED`].
+    pub keys: Vec<Key>,
+}
+
+// === impl Purge ===
+
+impl Purge {
+    /// Whether this may be about something under `key`.
+    pub(super) fn concerns_key(&self, key: &Key) -> bool {
+        match self {
+            Purge::All | Purge::Tag(_) => true,
+            Purge::Uri(uri) => key.primary() == uri.primary(),
+            Purge::Below(top) => key.is_below(top),
+            Purge::Groups(origin, _) => key.origin() == origin.origin(),
+        }
+    }
+
+    /// Whether this is about the response that has this head under `key`.
+    pub(super) fn concerns(&self, key: &Key, head: &Head) -> bool {
+        self.concerns_key(key)
+            && match self {
+                Purge::All | Purge::Uri(_) | Purge::Below(_) => true,
+                Purge::Tag(tag) => head.tags().any(|other| other == *tag),
+                Purge::Groups(_, names) => head.groups().iter().any(|own| names.contains(own)),
+            }
+    }
+
+    /// Whether a flight could bring what this is about.
+    fn concerns_flight(&self, key: &Key, landing: Option<&Landing>) -> bool {
+        match landing {
+            Some(Landing::Live(live)) => self.concerns(key, &live.head),
+            Some(Landing::Stored(entry) | Landing::Stale(entry)) => self.concerns(key, &entry.head),
+            Some(Landing::Alone) => false,
+            None => self.concerns_key(key),
+        }
+    }
+
+    /// Whether all variants of a URI are purged, or only those with the right head.
+    fn is_by_key(&self) -> bool {
+        matches!(self, Purge::All | Purge::Uri(_) | Purge::Below(_))
+    }
+
+    /// How every key begins that this may be about.
+    fn start(&self) -> String {
+        match self {
+            Purge::All | Purge::Tag(_) => String::new(),
+            Purge::Uri(key) | Purge::Below(key) => key.primary().to_owned(),
+            Purge::Groups(key, _) => key.start_of_origin(),
+        }
+    }
+}
+
+// === impl Purged ===
+
+impl Purged {
+    /// How many keys are named.
+    pub const NAMED: usize = 20;
+
+    fn add(&mut self, key: &Key) {
+        self.count += 1;
+        let known = self.keys.iter().any(|one| one.primary() == key.primary());
+        if self.keys.len() < Self::NAMED && !known {
+            self.keys.push(Key::parse(key.primary()));
+        }
+    }
+}
+
+// === impl Core ===
+
+impl<S: Store> Core<S> {
+    /// Purges in this manner what is stored, and lets nothing of it come back from a fetch that
+    /// is in flight. Takes time by how much is stored, unless it is one URI without variants.
+    pub(super) async fn purge_by(
+        &self,
+        purge: &Purge,
+        manner: Manner,
+    ) -> Result<Purged, StoreError> {
+        let changes = manner != Manner::Count;
+        if changes {
+            self.gate.purge(purge.clone()).await;
+            self.flights
+                .close(|key, landing| purge.concerns_flight(key, landing));
+        }
+        let purged = match purge {
+            Purge::Uri(key) => self.purge_uri(purge, key, manner).await,
+            _ => self.sweep(purge, &purge.start(), manner).await,
+        };
+        if changes {
+            self.changes.add_everywhere();
+        }
+        purged
+    }
+
+    async fn purge_uri(
+        &self,
+        purge: &Purge,
+        key: &Key,
+        manner: Manner,
+    ) -> Result<Purged, StoreError> {
+        let key = Key::parse(key.primary());
+        let found = self.store.get(&key).await;
+        if manner == Manner::Forget {
+            self.store.remove(&key).await?;
+        }
+        let mut purged = Purged::default();
+        match found? {
+            Some(Record::Vary(vary)) => {
+                return self
+                    .sweep(purge, &key.start_of_variants(&vary), manner)
+                    .await;
+            }
+            Some(Record::Response(entry)) => {
+                purged.add(&key);
+                if manner == Manner::Expire {
+                    match self.expired(&entry.head) {
+                        Sweep::Renew(head, keep) => {
+                            self.store.refresh(&key, entry.id, head, keep).await?;
+                        }
+                        _ => drop(self.store.remove(&key).await?),
+                    }
+                }
+            }
+            None => {}
+        }
+        Ok(purged)
+    }
+
+    async fn sweep(
+        &self,
+        purge: &Purge,
+        start: &str,
+        manner: Manner,
+    ) -> Result<Purged, StoreError> {
+        let purged = Mutex::new(Purged::default());
+        let judge = |key: &Key, front: &Front| match front {
+            Front::Response { head, .. } if purge.concerns(key, head) => {
+                purged
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .add(key);
+                match manner {
+                    Manner::Forget => Sweep::Remove,
+                    Manner::Expire => self.expired(head),
+                    Manner::Count => Sweep::Keep,
+                }
+            }
+            Front::Vary(_) if purge.is_by_key() && purge.concerns_key(key) => match manner {
+                Manner::Forget => Sweep::Remove,
+                Manner::Expire | Manner::Count => Sweep::Keep,
+            },
+            Front::Response { .. } | Front::Vary(_) => Sweep::Keep,
+        };
+        self.store.sweep(start, &judge).await?;
+        Ok(purged.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn expired(&self, head: &Head) -> Sweep {
+        match self.policy.expire(head, self.clock.now()) {
+            Some((head, keep)) => Sweep::Renew(Arc::new(head), keep),
+            None => Sweep::Remove,
+        }
+    }
+}
