@@ -89,7 +89,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["info"]["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(value["servers"][0]["url"], "/_larder");
-        for path in ["/proxy", "/cache", "/metrics", "/healthz"] {
+        for path in ["/proxy", "/cache", "/metrics", "/healthz", "/docs"] {
             assert!(value["paths"][path].is_object(), "{path}");
         }
         assert!(!text.contains("{{"));
