@@ -67,10 +67,10 @@ impl Parts {
         Q::Error: Into<BoxError>,
     {
         ServiceBuilder::new()
-            // Counts hits and misses, and what came of them.
-            .layer(self.metrics.layer())
             // Makes responses of errors, here and nowhere else.
             .layer(RescueLayer)
+            // Counts hits and misses, and what came of them: below the rescue it sees the errors.
+            .layer(self.metrics.layer())
             // Answers from the store, or lets one request for each key go on.
             .layer(self.cache.clone())
             // Counts what the upstream was asked, and how it answered.
