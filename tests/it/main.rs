@@ -4,6 +4,7 @@
 
 mod cache;
 mod cli;
+mod endpoints;
 mod floors;
 mod purge_endpoints;
 mod stores;

@@ -1,4 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod origin;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod script;

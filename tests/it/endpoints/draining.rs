@@ -1,0 +1,60 @@
+//! The end: what is in flight is finished, health says so, and nothing new is taken on.
+
+use bytes::Bytes;
+use tokio::{net::TcpStream, sync::mpsc};
+
+use crate::support::{
+    origin::Origin,
+    proxy::{Larder, soon},
+    script::streamed,
+};
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished() {
+    let (send, mut senders) = mpsc::unbounded_channel();
+    let origin = Origin::serving(move |_, _| {
+        let (sender, response) = streamed(200, &[]);
+        send.send(sender).unwrap();
+        async { response }
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    let address = larder.address;
+    let ask = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut direct = larder.talk(ask).await;
+    let mut sender = soon(senders.recv()).await.unwrap();
+    sender.send_data(Bytes::from("first")).await.unwrap();
+    direct.hear("first").await;
+    let mut other = larder
+        .talk(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
+    assert!(other.hear("}").await.starts_with("HTTP/1.1 200 "));
+
+    let done = larder.stop();
+    // The listener goes before the draining begins.
+    soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    other.say(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let health = other.hear("}}").await;
+    assert!(health.starts_with("HTTP/1.1 503 "), "{health}");
+    assert!(health.contains("\"code\": \"draining\""), "{health}");
+    assert!(health.contains("connection: close\r\n"), "{health}");
+
+    assert!(!done.is_finished());
+    sender.send_data(Bytes::from(" and last")).await.unwrap();
+    drop(sender);
+    direct.hear("0\r\n\r\n").await;
+    soon(done).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_connection_holds_nothing_up() {
+    let larder = Larder::start(&[]).await;
+    let silent = larder.talk(b"").await;
+    let mut idle = larder
+        .talk(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
+    idle.hear("}").await;
+    soon(larder.stop()).await.unwrap();
+    assert_eq!(silent.hear_out().await, "");
+    assert_eq!(idle.hear_out().await, "");
+}

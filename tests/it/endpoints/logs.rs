@@ -1,0 +1,264 @@
+//! The log of the program, run as one: which events there are, and that no secret is in them.
+
+use std::{
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr},
+};
+
+use crate::support::{
+    origin::{Origin, Raw, Then, nobody},
+    proxy::{Answer, ask, request, soon},
+    redis::Redis,
+    script::respond,
+};
+
+/// A running larder whose log is read.
+struct Logged {
+    _child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    /// All that was logged so far, as it came.
+    text: String,
+    /// The events that nobody has asked for yet: their order is not promised.
+    unread: Vec<Value>,
+    address: SocketAddr,
+}
+
+impl Logged {
+    async fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        command
+            .args(args)
+            .args(["--port=0", "--log-format=json"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut command = tokio::process::Command::from(command);
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut logged = Logged {
+            _child: child,
+            lines,
+            text: String::new(),
+            unread: Vec::new(),
+            address: ([0, 0, 0, 0], 0).into(),
+        };
+        let listening = logged.event("listening on").await;
+        logged.address = listening["address"].as_str().unwrap().parse().unwrap();
+        logged
+    }
+
+    /// The next event whose message begins so: its fields, level and target.
+    async fn event(&mut self, message: &str) -> Value {
+        let is_it = |event: &Value| {
+            let said = event["fields"]["message"].as_str();
+            said.is_some_and(|said| said.starts_with(message))
+        };
+        let found = match self.unread.iter().position(is_it) {
+            Some(at) => self.unread.remove(at),
+            None => loop {
+                let line = soon(self.lines.next_line()).await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("no {message:?} in {}", self.text));
+                self.text += &line;
+                self.text.push('\n');
+                let event = serde_json::from_str(&line).unwrap();
+                if is_it(&event) {
+                    break event;
+                }
+                self.unread.push(event);
+            },
+        };
+        let mut fields = found["fields"].clone();
+        fields["level"] = found["level"].clone();
+        fields["logger"] = found["target"].clone();
+        fields
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        ask(self.address, request("GET", target, &[], "")).await
+    }
+}
+
+#[tokio::test]
+async fn the_start_tells_what_was_chosen() {
+    let mut larder = Logged::start(&["--origin=http://127.0.0.1:1/v1", "--ttl=30"]).await;
+    assert!(
+        larder.text.contains("\"backend\":\"memory\""),
+        "{}",
+        larder.text
+    );
+    assert!(larder.text.contains("\"ttl\":\"30s\""), "{}", larder.text);
+    assert!(
+        larder.text.contains("http://127.0.0.1:1/v1"),
+        "{}",
+        larder.text
+    );
+    assert_ne!(larder.address.port(), 0);
+    ask(larder.address, request("DELETE", "/cache", &[], "")).await;
+    assert_eq!(larder.event("cache cleared").await["level"], "INFO");
+}
+
+#[tokio::test]
+async fn every_request_is_one_event() {
+    let origin = Origin::saying("text/plain", b"hello").await;
+    let mut larder = Logged::start(&["--origin", &origin.url()]).await;
+    larder.get("/x?a=b").await;
+    let asked = larder.event("upstream answered").await;
+    assert_eq!(asked["host"], origin.address.to_string());
+    assert_eq!(
+        (&asked["method"], &asked["status"]),
+        (&"GET".into(), &200.into())
+    );
+    assert!(asked["duration_ms"].is_number());
+    let miss = larder.event("request").await;
+    for (field, value) in [
+        ("method", Value::from("GET")),
+        ("target", "/x?a=b".into()),
+        ("status", 200.into()),
+        ("outcome", "MISS".into()),
+        ("bytes", 5.into()),
+        ("level", "INFO".into()),
+        ("logger", "larder::request".into()),
+    ] {
+        assert_eq!(miss[field], value, "{miss}");
+    }
+    assert!(miss["duration_ms"].as_f64().unwrap() > 0.0);
+    assert!(
+        miss["cache"].as_str().unwrap().contains("fwd=uri-miss"),
+        "{miss}"
+    );
+    let hit = loop {
+        larder.get("/proxy?url=x%3Fa%3Db").await;
+        let event = larder.event("request").await;
+        if event["outcome"] == "HIT" {
+            break event;
+        }
+    };
+    assert_eq!(hit["target"], "/proxy?url=x%3Fa%3Db");
+    assert!(
+        hit["cache"].as_str().unwrap().starts_with("larder; hit"),
+        "{hit}"
+    );
+    // What larder answers itself is a request, too, and no business of the cache.
+    larder.get("/healthz").await;
+    let own = larder.event("request").await;
+    assert_eq!(
+        (&own["target"], &own["status"]),
+        (&"/healthz".into(), &200.into())
+    );
+    assert!(own["outcome"].is_null());
+    assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_is_told() {
+    let gone = nobody().await;
+    let mut larder = Logged::start(&["--origin", &format!("http://{gone}")]).await;
+    larder.get("/x").await;
+    let failed = larder.event("upstream failed").await;
+    assert_eq!(
+        (&failed["host"], &failed["level"]),
+        (&gone.to_string().into(), &"WARN".into())
+    );
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be reached"),
+        "{failed}"
+    );
+    assert_eq!(larder.event("request").await["status"], 502);
+
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+    let origin = Raw::sending(half, Then::Close).await;
+    let mut larder = Logged::start(&["--origin", &origin.url()]).await;
+    larder.get("/proxy?url=x").await;
+    let broken = larder.event("upstream broke off").await;
+    assert_eq!(
+        (&broken["bytes"], &broken["level"]),
+        (&4.into(), &"WARN".into())
+    );
+}
+
+#[tokio::test]
+async fn redis_lost_and_back_are_told_and_its_password_is_not() {
+    let mut redis = Redis::with_password("hunter2secret");
+    let url = redis
+        .url()
+        .replace("redis://", "redis://user0:hunter2secret@");
+    let url = url.replace("user0", "default");
+    let mut larder = Logged::start(&["--backend=redis", "--redis-url", &url, "--log=trace"]).await;
+    assert!(
+        larder.text.contains("\"backend\":\"redis\""),
+        "{}",
+        larder.text
+    );
+    larder.event("redis connected").await;
+    redis.kill();
+    let lost = larder.event("redis lost").await;
+    assert_eq!(lost["level"], "WARN");
+    assert!(
+        lost["redis"]
+            .as_str()
+            .unwrap()
+            .contains(&redis.port().to_string())
+    );
+    redis.restart();
+    assert_eq!(larder.event("redis is back").await["level"], "INFO");
+    assert!(!larder.text.contains("hunter2"), "{}", larder.text);
+}
+
+#[tokio::test]
+async fn redis_down_at_the_start_is_told() {
+    let mut redis = Redis::start();
+    redis.kill();
+    let mut larder = Logged::start(&["--backend=redis", "--redis-url", &redis.url()]).await;
+    larder.event("redis lost").await;
+    redis.restart();
+    larder.event("redis is back").await;
+}
+
+#[tokio::test]
+async fn secrets_are_never_written() {
+    let cookie = [("set-cookie", "session=tell-nobody")];
+    let origin = Origin::at_once(move |_, _| respond(200, &cookie, "hello")).await;
+    let gone = nobody().await;
+    let flags = [
+        "--origin",
+        &origin.url(),
+        "--allow-host=*",
+        "--allow-private",
+    ];
+    let mut larder = Logged::start(&[&flags[..], &["--log=trace"]].concat()).await;
+    let secrets = [
+        ("authorization", "Bearer tell-nobody"),
+        ("proxy-authorization", "Basic tell-nobody"),
+        ("cookie", "session=tell-nobody"),
+    ];
+    for target in [
+        "/x",
+        "/x",
+        "/proxy?url=x",
+        "/proxy?url=http%3A%2F%2Fme%3Atell-nobody%40example.test%2F",
+        "/proxy?url=http://me:tell-nobody@example.test/",
+        &format!("/proxy?url=http%3A%2F%2Fme%3Atell-nobody%40{gone}%2F"),
+    ] {
+        ask(larder.address, request("GET", target, &secrets, "")).await;
+        larder.event("request").await;
+    }
+    let absolute = "http://me:tell-nobody@h/x";
+    ask(larder.address, request("GET", absolute, &secrets, "")).await;
+    larder.event("request").await;
+    assert!(larder.text.contains("***"), "{}", larder.text);
+    let told: Vec<_> = larder
+        .text
+        .lines()
+        .filter(|line| line.contains("tell-nobody"))
+        .collect();
+    assert!(told.is_empty(), "{told:#?}");
+}

@@ -1,0 +1,18 @@
+//! The whole program over real sockets: every endpoint and every error, before scripted origins.
+
+mod addresses;
+mod clearing;
+mod credentials;
+mod draining;
+mod envelope;
+mod examples;
+mod failures;
+mod figures;
+mod framing;
+mod logs;
+mod pages;
+mod redis;
+mod refusals;
+mod reverse;
+mod settings;
+mod streaming;

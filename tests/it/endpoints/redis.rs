@@ -1,0 +1,120 @@
+//! The Redis backend, from end to end: what is stored survives, and no request ever fails for it.
+
+use crate::support::{
+    origin::Origin,
+    proxy::{Answer, Larder, soon},
+    redis::{Redis, Reply},
+};
+
+fn flags(redis: &Redis) -> [String; 2] {
+    [
+        "--backend=redis".to_owned(),
+        format!("--redis-url={}", redis.url()),
+    ]
+}
+
+async fn before(origin: &Origin, redis: &Redis) -> Larder {
+    let [backend, url] = flags(redis);
+    Larder::before(&origin.url(), &[&backend, &url]).await
+}
+
+/// It was answered, whatever Redis does.
+fn fine(answer: &Answer) {
+    assert_eq!((answer.status, answer.text()), (200, "\"/x\""));
+}
+
+#[tokio::test]
+async fn what_is_stored_survives_a_restart_of_larder() {
+    let redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let first = before(&origin, &redis).await;
+    fine(&first.get("/x").await);
+    first.until_hit("/x").await;
+    soon(first.stop()).await.unwrap();
+
+    let second = before(&origin, &redis).await;
+    let answer = second.get("/x").await;
+    fine(&answer);
+    assert!(answer.is_hit());
+    assert_eq!(second.proxy("x").await.json()["source"], "cache");
+    assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn every_key_has_the_prefix_and_an_expiry() {
+    let redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let [backend, url] = flags(&redis);
+    let larder = Larder::before(
+        &origin.url(),
+        &[&backend, &url, "--redis-prefix=mine", "--ttl=60"],
+    )
+    .await;
+    larder.get("/x").await;
+    larder.until_hit("/x").await;
+    let keys = redis.command(&["KEYS", "*"]);
+    assert!(!keys.is_empty());
+    for key in keys {
+        let Reply::Text(key) = key else {
+            panic!("{key:?}");
+        };
+        assert!(
+            key.starts_with(b"mine:"),
+            "{}",
+            String::from_utf8_lossy(&key)
+        );
+        let left = redis.command(&[&b"TTL"[..], &key]);
+        assert!(matches!(left[..], [Reply::Number(1..)]), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn redis_down_at_the_start_and_up_later() {
+    let mut redis = Redis::start();
+    redis.kill();
+    let origin = Origin::echoing().await;
+    let larder = before(&origin, &redis).await;
+    for _ in 0..3 {
+        let answer = larder.get("/x").await;
+        fine(&answer);
+        assert!(!answer.is_hit());
+    }
+    assert_eq!(larder.get("/healthz").await.status, 200);
+    redis.restart();
+    fine(&larder.until_hit("/x").await);
+}
+
+#[tokio::test]
+async fn redis_killed_under_way_and_started_again() {
+    let mut redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let larder = before(&origin, &redis).await;
+    larder.get("/x").await;
+    larder.until_hit("/x").await;
+    redis.kill();
+    for _ in 0..5 {
+        let answer = larder.get("/x").await;
+        fine(&answer);
+        assert!(!answer.is_hit());
+        assert_eq!(larder.proxy("x").await.status, 200);
+    }
+    redis.restart();
+    let asked = origin.asked();
+    fine(&larder.until_hit("/x").await);
+    assert!(origin.asked() > asked, "the new server was empty");
+}
+
+#[tokio::test]
+async fn redis_hanging_fails_no_request() {
+    let redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let larder = before(&origin, &redis).await;
+    larder.get("/x").await;
+    larder.until_hit("/x").await;
+    redis.pause();
+    for _ in 0..5 {
+        fine(&larder.get("/x").await);
+    }
+    redis.resume();
+    fine(&larder.until_hit("/x").await);
+}
