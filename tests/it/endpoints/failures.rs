@@ -26,7 +26,8 @@ async fn both_say(larder: &Larder, status: u16, code: &str) {
 
 #[tokio::test]
 async fn who_cannot_be_reached_is_a_502() {
-    let larder = Larder::before(&format!("http://{}", nobody().await), &[]).await;
+    let gone = nobody();
+    let larder = Larder::before(&gone.url(), &[]).await;
     both_say(&larder, 502, "upstream_unreachable").await;
 }
 
@@ -89,7 +90,7 @@ async fn a_body_that_breaks_off_is_a_502_in_the_envelope_and_an_aborted_response
 #[tokio::test]
 async fn a_body_that_stops_coming_is_a_504() {
     let origin = Raw::sending(BROKEN, Then::Stay).await;
-    let larder = Larder::before(&origin.url(), &["--timeout=0.1"]).await;
+    let larder = Larder::before(&origin.url(), &["--timeout=0.5"]).await;
     let answer = larder.proxy("x").await;
     assert_eq!(answer.error(), (504, "upstream_timeout".to_owned()));
     let raw = larder.talk(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n").await;

@@ -88,7 +88,8 @@ async fn what_is_kept_and_what_failed_is_shown_too() {
     larder.ask("DELETE", "/cache", &[]).await;
     assert_eq!(figures(&larder).await["cache_entries"], 0);
 
-    let broken = Larder::before(&format!("http://{}", nobody().await), &[]).await;
+    let gone = nobody();
+    let broken = Larder::before(&gone.url(), &[]).await;
     broken.get("/a").await;
     let shown = figures(&broken).await;
     assert_eq!(

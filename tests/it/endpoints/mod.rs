@@ -16,3 +16,4 @@ mod refusals;
 mod reverse;
 mod settings;
 mod streaming;
+mod validation;

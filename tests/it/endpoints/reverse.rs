@@ -217,24 +217,3 @@ async fn an_origin_that_leads_back_to_larder_ends_in_a_508() {
     assert_eq!(answer.status, 508, "{answer:?}");
     assert!(answer.text().contains("loop_detected"));
 }
-
-#[tokio::test]
-async fn who_has_it_already_is_told_so_from_the_cache() {
-    let origin = Origin::at_once(|_, _| respond(200, &[("etag", "\"1\"")], "whole")).await;
-    let larder = Larder::before(&origin.url(), &[]).await;
-    larder.get("/x").await;
-    let known = larder.ask("GET", "/x", &[("if-none-match", "\"1\"")]).await;
-    assert_eq!(
-        (known.status, known.is_hit(), known.text()),
-        (304, true, "")
-    );
-    let other = larder.ask("GET", "/x", &[("if-none-match", "\"2\"")]).await;
-    assert_eq!((other.status, other.text()), (200, "whole"));
-    let part = larder.ask("GET", "/x", &[("range", "bytes=1-2")]).await;
-    assert_eq!((part.status, part.text()), (206, "ho"));
-    // The conditions of the envelope's reader are about the envelope.
-    let fields = [("if-none-match", "\"1\""), ("range", "bytes=1-2")];
-    let wrapped = larder.ask("GET", "/proxy?url=x", &fields).await;
-    assert_eq!((wrapped.status, wrapped.is_hit()), (200, true));
-    assert_eq!(origin.asked(), 1);
-}

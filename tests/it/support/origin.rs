@@ -13,7 +13,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use super::script::{Body, respond};
@@ -168,7 +168,23 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// The address of a server that has gone: connections are refused.
-pub(crate) async fn nobody() -> SocketAddr {
-    listen().await.1
+/// An address at which connections are refused. It is nobody else's while this is there.
+pub(crate) struct Nobody {
+    pub(crate) address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+pub(crate) fn nobody() -> Nobody {
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    Nobody {
+        address: bound.local_addr().unwrap(),
+        _bound: bound,
+    }
+}
+
+impl Nobody {
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
 }
