@@ -70,7 +70,7 @@ async fn a_refusal_is_not_kept_and_counts_as_an_error() {
         let answer = larder.proxy("http://127.0.0.1:1/").await;
         assert_eq!((answer.status, answer.is_hit()), (403, false));
     }
-    let figures = larder.get("/metrics").await.json();
+    let figures = &larder.get("/metrics").await.json()["metrics"];
     assert_eq!(
         (&figures["errors"], &figures["cache_misses"]),
         (&2.into(), &2.into())

@@ -217,7 +217,7 @@ async fn concurrent_misses_make_one_fetch() {
     .await;
     let larder = Larder::before(&origin.url(), &[]).await;
     let all_wait = async {
-        while larder.get("/metrics").await.json()["in_flight"] != 12 {}
+        while larder.get("/metrics").await.json()["metrics"]["in_flight"] != 12 {}
         release.send_replace(true);
     };
     let mut set = JoinSet::new();
@@ -230,5 +230,8 @@ async fn concurrent_misses_make_one_fetch() {
         assert_eq!((answer.status, answer.is_hit()), (200, false));
     }
     assert_eq!(origin.asked(), 1);
-    assert_eq!(larder.get("/metrics").await.json()["collapsed"], 11);
+    assert_eq!(
+        larder.get("/metrics").await.json()["metrics"]["collapsed"],
+        11
+    );
 }

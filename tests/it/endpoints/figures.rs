@@ -26,9 +26,12 @@ async fn figures(larder: &Larder) -> Value {
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "no-store");
     let value = answer.json();
+    assert_eq!(value["success"], true);
+    let value = value["metrics"].clone();
     // All are numbers, so that every second piece is a name.
     let names: Vec<_> = answer.text().split('"').skip(1).step_by(2).collect();
-    assert_eq!(names[..4], FIRST);
+    assert_eq!(names[..2], ["success", "metrics"]);
+    assert_eq!(names[2..6], FIRST);
     assert!(
         value.as_object().unwrap().values().all(Value::is_number),
         "{value}"
