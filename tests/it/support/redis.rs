@@ -4,6 +4,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
 };
@@ -207,7 +208,17 @@ fn read_reply(stream: &mut BufReader<TcpStream>, replies: &mut Vec<Reply>) {
     }
 }
 
+/// A port that nobody listens on. It is below those that the system gives to sockets that ask for
+/// any, so that none of them takes it while the server is down.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Other processes begin elsewhere.
+        let step = std::process::id().wrapping_mul(101).wrapping_add(count) % 12_000;
+        let port = 10_000 + u16::try_from(step).expect("it is small");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
