@@ -164,7 +164,9 @@ async fn clearing_a_part_is_not_mistaken_for_clearing_all() {
     let origin = Origin::echoing().await;
     let larder = Larder::before(&origin.url(), &[]).await;
     larder.get("/products").await;
-    let answer = larder.ask("DELETE", "/cache?url=products", &[]).await;
-    assert_eq!(answer.error(), (400, "bad_request".to_owned()));
+    for query in ["uri=products", "url=products&tag=x", "url=", "soft=perhaps"] {
+        let answer = larder.ask("DELETE", &format!("/cache?{query}"), &[]).await;
+        assert_eq!(answer.error().0, 400, "{query}: {}", answer.text());
+    }
     assert!(larder.get("/products").await.is_hit());
 }
