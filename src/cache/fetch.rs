@@ -75,13 +75,13 @@ where
         } = self;
         let asked = asked(&parts);
         let old = trip.found.entry.clone();
-        // The client's own conditions and ranges are then answered here, from the whole response.
         let part = trip.found.part.clone().filter(|part| {
             let limit = core.max_object;
             let complete = part.head.part().and_then(|part| part.complete);
             let small = complete.is_some_and(|complete| complete <= limit);
             small && asked.method == Method::GET && !asked.headers.contains_key(RANGE)
         });
+        // The client's own conditions and ranges are then answered here, from the whole response.
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
         let stored = old.as_ref().map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
@@ -128,15 +128,12 @@ where
         {
             return Ok(returned.completed(part, body).await);
         }
-        match old {
+        let told = returned.asked.method == Method::HEAD && status == Some(StatusCode::OK);
+        match old.or_else(|| returned.trip.found.part.clone()) {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
                 Ok(returned.validated(old).await)
             }
-            Some(old)
-                if returned.asked.method == Method::HEAD && status == Some(StatusCode::OK) =>
-            {
-                Ok(returned.told_by_head(old, body).await)
-            }
+            Some(old) if told => Ok(returned.told_by_head(old, body).await),
             _ => Ok(returned.new_response(body, ours)),
         }
     }

@@ -59,16 +59,19 @@ impl<S: Store> Returned<S> {
         B::Error: Into<BoxError>,
     {
         let (sent, received) = (self.sent, self.received);
-        let length = old.body.data().len() as u64;
+        let whole = old.head.part().is_none();
+        let length = match old.head.part() {
+            Some(part) => part.complete,
+            None => Some(old.body.data().len() as u64),
+        };
         let policy = &self.core.policy;
         let head = policy.freshen_by_head(&old.head, length, &self.res, sent, received);
         match head.filter(|head| head.varies() == old.head.varies()) {
-            Some(head) => self.renewed(old, Some(head)).await,
-            None => {
-                let _ = self.core.store.remove(self.trip.seat()).await;
-                self.new_response(body, true)
-            }
+            Some(head) if whole => return self.renewed(old, Some(head)).await,
+            Some(_) => {} // a part is completed, not freshened
+            None => drop(self.core.store.remove(self.trip.seat()).await),
         }
+        self.new_response(body, whole)
     }
 
     /// Keeps `old` under its new head, or forgets it if it has none, and answers with it.

@@ -239,12 +239,12 @@ impl Policy {
         validation::freshen(self, stored, not_modified, Exchange { sent, received })
     }
 
-    /// The stored head of a response of `len` bytes, freshened by the response to a HEAD
-    /// (RFC 9111 §4.3.5), or `None` when that tells that the stored one is out of date.
+    /// The stored head, of a representation of `len` bytes if that is known, freshened by the
+    /// response to a HEAD (RFC 9111 §4.3.5), or `None` when that tells that it is out of date.
     pub fn freshen_by_head(
         &self,
         stored: &Head,
-        len: u64,
+        len: Option<u64>,
         res: &response::Parts,
         sent: SystemTime,
         received: SystemTime,

@@ -67,19 +67,20 @@ pub(super) fn freshen(
 }
 
 /// The stored head with what a 200 to HEAD says in place of what it said before, if that is
-/// about the same representation, of `len` bytes (§4.3.5).
+/// about the same representation, whose length is `len` if that is known (§4.3.5).
 pub(super) fn freshen_by_head(
     policy: &Policy,
     stored: &Head,
-    len: u64,
+    len: Option<u64>,
     res: &response::Parts,
     exchange: Exchange,
 ) -> Option<Head> {
     let news = &res.headers;
     let same_time = !news.contains_key(LAST_MODIFIED) || stored.last_modified().is_some();
     let mut lengths = news.get_all(CONTENT_LENGTH).iter();
-    let same_length = lengths.all(|stated| list::digits(stated.as_bytes()) == Some(len));
-    let same_kind = res.status == StatusCode::OK && stored.status() == StatusCode::OK;
+    let same_length = lengths.all(|stated| len.is_none() || list::digits(stated.as_bytes()) == len);
+    let is_ok = stored.status() == StatusCode::OK || stored.part.is_some();
+    let same_kind = res.status == StatusCode::OK && is_ok;
     (same_kind && same_length && same_time && is_about(news, stored))
         .then(|| updated(policy, stored, news, exchange))
 }

@@ -261,3 +261,25 @@ async fn a_part_varies_as_a_whole_does() {
     assert!(!ask("2", "bytes=0-4").await.is_hit());
     assert!(ask("1", "bytes=1-2").await.is_hit());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_tells_of_another_representation_ends_a_part() {
+    for (tag, length, kept) in [
+        ("\"1\"", "10", true),
+        ("\"1\"", "11", false),
+        ("\"2\"", "10", false),
+    ] {
+        let larder = Larder::new(Script::at_once(move |_, req| match req.method.as_str() {
+            "HEAD" => respond(200, &[FRESH, ("etag", tag), ("content-length", length)], ""),
+            _ => answer(req, &[FRESH, TAG]),
+        }));
+        range(&larder, "bytes=0-4").await;
+        let head = larder.ask(request("HEAD", "/a", &[])).await;
+        assert_eq!((head.status, head.header("etag")), (200, tag));
+        assert_eq!(
+            range(&larder, "bytes=0-4").await.is_hit(),
+            kept,
+            "{tag} {length}"
+        );
+    }
+}
