@@ -122,16 +122,12 @@ pub(super) fn initial_age(headers: &HeaderMap, exchange: Exchange) -> Duration {
     apparent_age.max(corrected_age).min(MAX_DELTA)
 }
 
-/// What `Age` says, if it is one line with one number. Of anything else §5.1 would have a cache
-/// take the first member, or look away: but a response whose age is not known may be of any, and
-/// is taken for an old one. That errs towards asking the origin.
+/// What `Age` says. Of several values the first counts, and one that is not a number is ignored
+/// (§5.1).
 fn age(headers: &HeaderMap) -> Duration {
-    let mut lines = headers.get_all(AGE).iter();
-    let seconds = match (lines.next(), lines.next()) {
-        (None, _) => 0,
-        (Some(line), None) => list::digits(line.as_bytes().trim_ascii()).unwrap_or(u64::MAX),
-        (Some(_), Some(_)) => u64::MAX,
-    };
+    let line = headers.get(AGE).map_or(&b""[..], |line| line.as_bytes());
+    let first = list::pieces(line, b',').next().unwrap_or_default();
+    let seconds = list::digits(first).unwrap_or_default();
     Duration::from_secs(seconds).min(MAX_DELTA)
 }
 

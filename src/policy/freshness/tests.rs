@@ -192,38 +192,26 @@ fn age_by_the_field_by_date_and_by_delay() {
 }
 
 #[test]
-fn an_age_that_is_not_one_number_is_that_of_an_old_response() {
-    const OLD: u64 = 1 << 31;
+fn of_age_the_first_number_counts_and_what_is_none_is_ignored() {
     for (value, age) in [
-        ("0", 0),
-        ("7200", 7200),
-        ("007", 7),
-        ("2147483647", OLD - 1),
-        ("2147483649", OLD),
-        ("18446744073709551615", OLD),
-        ("99999999999999999999999999", OLD),
-        ("7200, 0", OLD),
-        ("0,7200", OLD),
-        ("0, 0", OLD),
-        ("0,", OLD),
-        ("abc", OLD),
-        ("-7200", OLD),
-        ("7200.0", OLD),
-        ("7200;foo=bar", OLD),
-        ("\"0\"", OLD),
-        ("", OLD),
+        ("7200, 0", 7200),
+        ("7200,0", 7200),
+        ("0,7200", 0),
+        ("0, 0", 0),
+        ("abc", 0),
+        ("-7200", 0),
+        ("7200.0", 0),
+        ("7200;foo=bar", 0),
+        ("", 0),
+        ("2147483647", (1 << 31) - 1),
+        ("2147483649", 1 << 31),
+        ("18446744073709551615", 1 << 31),
+        ("99999999999999999999999999", 1 << 31),
     ] {
         assert_eq!(age_of(0, &[("age", value)]), age, "{value}");
     }
-    for lines in [["7200", "0"], ["0", "7200"], ["0", "0"], ["0", ""]] {
-        let fields = lines.map(|line| ("age", line));
-        assert_eq!(age_of(0, &fields), OLD, "{lines:?}");
-    }
-    let longest = ("cache-control", "max-age=99999999999");
-    assert!(!ok(&[("age", "0, 0"), longest]).is_fresh(at(0)));
-    // No window of grace is that long.
-    let grace = ("cache-control", "max-age=60, stale-while-revalidate=99999");
-    assert_eq!(ok(&[("age", "x"), grace]).ttl(at(0)), 60 - OLD as i64);
+    assert_eq!(age_of(0, &[("age", "7200"), ("age", "0")]), 7200);
+    assert_eq!(age_of(0, &[("age", "0"), ("age", "7200")]), 0);
 }
 
 #[test]
@@ -270,7 +258,7 @@ fn a_date_is_added_only_where_there_is_none_to_read() {
 proptest! {
     #[test]
     fn never_panics_and_never_outlives_the_cap(
-        age in "[0-9]{1,30}",
+        age in "[0-9]{0,30}",
         line in "((s-)?max-?age=[0-9]{0,25},? ?){0,3}(no-cache|public)?",
         expires in -1_000_000_000i64..1_000_000_000,
         date in -1_000_000_000i64..1_000_000_000,
