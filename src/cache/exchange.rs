@@ -14,6 +14,7 @@ use super::{
     fetch::{Trip, asked},
     flight::Seat,
     gate::Ticket,
+    purge,
     returned::Returned,
     share::{self, Shared},
 };
@@ -94,6 +95,10 @@ where
                 // A store that cannot forget now has an expiry, and cannot be waited for.
                 _ => drop(core.purge(&changed).await),
             }
+        }
+        let groups = core.policy.invalidated_groups(&asked, &res);
+        if !groups.is_empty() {
+            purge::groups(&core, key.clone(), groups).await;
         }
         let head = core.policy.head(&asked, &res, sent, received);
         let keep = core.policy.keep(&asked, &head, received);

@@ -1,12 +1,20 @@
 //! Forgetting, or making stale, more than one key at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::timeout;
 
 use super::core::{Core, Landing};
 use crate::{
     policy::{Head, Key},
     store::{Front, Record, Store, StoreError, Sweep},
 };
+
+/// How long the answer to an unsafe request waits until groups are forgotten.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is to be purged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +115,18 @@ impl Purged {
             self.keys.push(Key::parse(key.primary()));
         }
     }
+}
+
+/// Forgets these groups of the key's origin (RFC 9875). Who waits for it does so for a while only,
+/// and when they leave it goes on.
+pub(super) async fn groups<S: Store>(core: &Arc<Core<S>>, origin: Key, names: Vec<String>) {
+    let core = Arc::clone(core);
+    let purging = tokio::spawn(async move {
+        let purge = Purge::Groups(origin, names);
+        // A store that cannot forget now has an expiry.
+        let _ = core.purge_by(&purge, Manner::Forget).await;
+    });
+    let _ = timeout(PATIENCE, purging).await;
 }
 
 // === impl Core ===

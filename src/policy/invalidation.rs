@@ -1,11 +1,14 @@
 //! §4.4: what an unsafe method makes the cache forget.
 
 use http::{
+    HeaderName,
     header::{CONTENT_LOCATION, LOCATION},
     request, response,
 };
 
-use super::{Key, reference, storing};
+use super::{Key, reference, storing, tags};
+
+const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
 /// The target, and what of the same origin the response names as changed; nothing when it is an
 /// error, or the method is safe.
@@ -28,10 +31,38 @@ pub(super) fn invalidated(req: &request::Parts, res: &response::Parts) -> Vec<Ke
     keys
 }
 
+/// The groups of the target's origin that the response to an unsafe request names as changed
+/// (RFC 9875 §3). It need not be a success: whoever names them means it.
+pub(super) fn groups(req: &request::Parts, res: &response::Parts) -> Vec<String> {
+    if storing::is_safe(&req.method) {
+        return Vec::new();
+    }
+    tags::groups(&res.headers, &CACHE_GROUP_INVALIDATION)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::testing::{request, response};
+
+    #[test]
+    fn groups_are_named_by_answers_to_unsafe_methods() {
+        let named = |method, status, value| {
+            let req = request(method, "/a", &[("host", "h.example")]);
+            groups(
+                &req,
+                &response(status, &[("cache-group-invalidation", value)]),
+            )
+        };
+        assert_eq!(named("POST", 200, "\"a b\", \"c\";d"), ["a b", "c"]);
+        assert_eq!(named("PUT", 500, "\"a\""), ["a"]);
+        for safe in ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"] {
+            assert!(named(safe, 200, "\"a\"").is_empty(), "{safe}");
+        }
+        for malformed in ["a", "\"a", "\"a\", b", ""] {
+            assert!(named("POST", 200, malformed).is_empty(), "{malformed}");
+        }
+    }
 
     fn forgotten(method: &str, status: u16, fields: &[(&str, &str)]) -> Vec<String> {
         let req = request(method, "/a/b?c", &[("host", "h.example")]);

@@ -301,4 +301,10 @@ impl Policy {
     pub fn invalidated(&self, req: &request::Parts, res: &response::Parts) -> Vec<Key> {
         invalidation::invalidated(req, res)
     }
+
+    /// The groups, of the origin of the request, that this response to it makes the cache forget
+    /// (`Cache-Group-Invalidation`, RFC 9875 §3): none unless its method is unsafe.
+    pub fn invalidated_groups(&self, req: &request::Parts, res: &response::Parts) -> Vec<String> {
+        invalidation::groups(req, res)
+    }
 }

@@ -327,3 +327,62 @@ async fn a_304_does_not_bring_back_what_was_purged() {
     assert_eq!(validating.await.unwrap().unwrap().to_bytes(), "old");
     assert_eq!(larder.get("/a").await.body, "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unsafe_method_forgets_the_groups_that_its_answer_names_at_its_origin() {
+    let larder = Larder::new(Script::at_once(|n, req| {
+        if req.method == "GET" {
+            let group = match req.uri.path() {
+                "/a" => "\"one\", \"two\"",
+                "/b" => "\"two\"",
+                _ => "\"three\"",
+            };
+            return respond(200, &[FRESH, ("cache-groups", group)], n.to_string());
+        }
+        respond(
+            200,
+            &[("cache-group-invalidation", "\"none\", \"two\"")],
+            "",
+        )
+    }));
+    let elsewhere = || get("http://other.example/a", &[]);
+    let fill = async || {
+        for path in ["/a", "/b", "/c"] {
+            larder.get(path).await;
+        }
+        larder.ask(elsewhere()).await;
+    };
+    fill().await;
+    larder.ask(request("OPTIONS", "/x", &[])).await;
+    for path in ["/a", "/b", "/c"] {
+        assert!(
+            is_stored(&larder, path).await,
+            "a safe method forgets nothing"
+        );
+    }
+    larder.ask(request("POST", "/x", &[])).await;
+    for (path, stored) in [("/a", false), ("/b", false), ("/c", true)] {
+        assert_eq!(is_stored(&larder, path).await, stored, "{path}");
+    }
+    assert!(larder.ask(elsewhere()).await.is_hit(), "another origin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_in_flight_is_not_stored_across_the_invalidation_of_its_group() {
+    let (mut sender, res) = streamed(200, &[FRESH, ("cache-groups", "\"g\"")]);
+    let first = Mutex::new(Some(res));
+    let larder = Larder::new(Script::at_once(move |_, req| {
+        if req.method == "POST" {
+            return respond(403, &[("cache-group-invalidation", "\"g\"")], "");
+        }
+        let first = first.lock().unwrap().take();
+        first.unwrap_or_else(|| respond(200, &[FRESH], "new"))
+    }));
+    let in_flight = larder.send(get("/a", &[])).await;
+    sender.send_data("old".into()).await.unwrap();
+    larder.ask(request("POST", "/other", &[])).await;
+    drop(sender);
+    assert_eq!(told(in_flight).await.body, "old");
+    settle().await;
+    assert_eq!(larder.get("/a").await.body, "new");
+}

@@ -161,12 +161,44 @@ async fn a_cluster_will_do() {
         assert!(get(&store, key).await.is_some());
     }
     assert!(store.remove(&keys[0]).await.unwrap());
+    let judge = |shown: &Key, _: &Front| match *shown == keys[1] {
+        true => Sweep::Remove,
+        false => Sweep::Keep,
+    };
+    store.sweep("", &judge).await.unwrap();
+    assert_eq!(shown(&store, "").await.len(), 18);
+    assert!(get(&store, &keys[1]).await.is_none());
     redis.command(&["SET", "unrelated", "theirs"]);
     store.clear().await.unwrap();
     for key in &keys {
         assert!(get(&store, key).await.is_none());
     }
     assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(1)]);
+}
+
+#[tokio::test]
+async fn a_sweep_passes_over_what_is_no_record_of_ours() {
+    let redis = Redis::start();
+    let store = store(&redis).await;
+    put(&store, &key("/a"), &entry(1, "body")).await;
+    redis.command(&["RPUSH", &name("/list"), "theirs"]);
+    redis.command(&["SET", &name("/text"), "theirs"]);
+    redis.command(&["SET", &name("/short"), "LRDR"]);
+    redis.command(&["COPY", &name("/a"), &name("/copy")]);
+    redis.command(&["SET", "larder:two:GET http://origin.example/a", "theirs"]);
+    assert_eq!(shown(&store, "").await, [key("/a").as_str()]);
+    let all = |_: &Key, _: &Front| Sweep::Remove;
+    store.sweep("", &all).await.unwrap();
+    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(5)]);
+}
+
+#[tokio::test]
+async fn a_sweep_of_a_redis_that_is_gone_is_an_error() {
+    let mut redis = Redis::start();
+    let store = store(&redis).await;
+    redis.kill();
+    let all = |_: &Key, _: &Front| Sweep::Remove;
+    soon(async { store.sweep("", &all).await.unwrap_err() }).await;
 }
 
 #[tokio::test]
