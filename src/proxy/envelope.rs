@@ -20,7 +20,7 @@ use super::{
     data,
     error::{self, ApiError},
     fields::{self, CACHE_STATUS, X_CACHE},
-    rescue::{Failure, Rescued},
+    rescue::{self, Rescued},
     target::{Target, Targets},
 };
 use crate::{outcome::Outcome, store::Verdict};
@@ -161,7 +161,7 @@ where
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Failure::of(&*error).describe()),
+        Err(error) => Err(rescue::describe(&*error)),
     }
 }
 

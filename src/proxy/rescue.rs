@@ -29,27 +29,6 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rescued;
 
-/// Why there is no response from the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The request cannot be sent: its own body broke off, for one.
-    Request,
-    /// Its address is not one that may be dialled.
-    Refused,
-    /// Its name does not resolve.
-    Resolve,
-    /// It does not accept the connection.
-    Connect,
-    /// There is no trust, or no TLS.
-    Tls,
-    /// It is too slow.
-    Timeout,
-    /// What it says is not HTTP.
-    Protocol,
-    /// It broke off.
-    Broken,
-}
-
 /// Wraps services in [`Rescue`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RescueLayer;
@@ -72,83 +51,64 @@ pin_project! {
     }
 }
 
-// === impl Failure ===
-
-impl Failure {
-    /// What failed, in an error or in what caused it.
-    pub(super) fn of(error: &(dyn Error + 'static)) -> Failure {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if let Some(failure) = Failure::known(error) {
-                return failure;
-            }
-            cause = error.source();
+/// What failed, in an error or in what caused it, as an error of larder's own.
+pub(super) fn describe(error: &(dyn Error + 'static)) -> ApiError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<upstream::Error>() {
+            return describe_kind(error.kind());
         }
-        Failure::Broken
+        cause = error.source();
     }
+    describe_kind(ErrorKind::Broken)
+}
 
-    /// What failed, where `error` is of a type that says so.
-    fn known(error: &(dyn Error + 'static)) -> Option<Failure> {
-        let error = error.downcast_ref::<upstream::Error>()?;
-        Some(match error.kind() {
-            ErrorKind::Request => Failure::Request,
-            ErrorKind::Refused => Failure::Refused,
-            ErrorKind::Resolve => Failure::Resolve,
-            ErrorKind::Connect => Failure::Connect,
-            ErrorKind::Tls => Failure::Tls,
-            ErrorKind::Timeout => Failure::Timeout,
-            ErrorKind::Protocol => Failure::Protocol,
-            ErrorKind::Broken => Failure::Broken,
-        })
-    }
-
-    pub(super) fn describe(self) -> ApiError {
-        let (status, code, message) = match self {
-            Failure::Request => (
-                StatusCode::BAD_REQUEST,
-                "bad_request",
-                "The request cannot be sent on, or its body broke off.",
-            ),
-            Failure::Refused => (
-                StatusCode::FORBIDDEN,
-                "address_not_allowed",
-                "The host has a private, loopback or otherwise special address, \
+fn describe_kind(kind: ErrorKind) -> ApiError {
+    let (status, code, message) = match kind {
+        ErrorKind::Request => (
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "The request cannot be sent on, or its body broke off.",
+        ),
+        ErrorKind::Refused => (
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "The host has a private, loopback or otherwise special address, \
                  and larder was not told to trust it.",
-            ),
-            Failure::Resolve => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_unresolved",
-                "The upstream's name does not resolve to an address.",
-            ),
-            Failure::Connect => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_unreachable",
-                "The upstream cannot be reached.",
-            ),
-            Failure::Tls => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_tls",
-                "No TLS connection could be made to the upstream: \
+        ),
+        ErrorKind::Resolve => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_unresolved",
+            "The upstream's name does not resolve to an address.",
+        ),
+        ErrorKind::Connect => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "The upstream cannot be reached.",
+        ),
+        ErrorKind::Tls => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_tls",
+            "No TLS connection could be made to the upstream: \
                  its certificate may be one that larder does not trust (--tls-ca).",
-            ),
-            Failure::Timeout => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "The upstream did not answer in time.",
-            ),
-            Failure::Protocol => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_protocol",
-                "The upstream's answer is not HTTP that larder understands.",
-            ),
-            Failure::Broken => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_broken",
-                "The upstream broke off before its answer was complete.",
-            ),
-        };
-        ApiError::new(status, code, message)
-    }
+        ),
+        ErrorKind::Timeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "The upstream did not answer in time.",
+        ),
+        ErrorKind::Protocol => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_protocol",
+            "The upstream's answer is not HTTP that larder understands.",
+        ),
+        ErrorKind::Broken => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_broken",
+            "The upstream broke off before its answer was complete.",
+        ),
+    };
+    ApiError::new(status, code, message)
 }
 
 // === impl RescueLayer ===
@@ -210,7 +170,7 @@ where
                 _ => response.map(Either::Right),
             },
             Err(error) => {
-                let error = Failure::of(&*error.into()).describe();
+                let error = describe(&*error.into());
                 let mut outcome = Outcome::forwarded(*this.forward);
                 outcome.detail = Some(error.code);
                 rescued(error, outcome, *this.head).map(Either::Left)
