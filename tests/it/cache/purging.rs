@@ -155,7 +155,9 @@ async fn who_comes_after_a_purge_by_tag_does_not_wait_for_an_older_fetch() {
     });
     settle().await;
     larder.layer.handle().purge_tag("red").await.unwrap();
-    assert_eq!(larder.get("/a").await.body, "new");
+    let patience = std::time::Duration::from_secs(10);
+    let second = tokio::time::timeout(patience, larder.get("/a")).await;
+    assert_eq!(second.expect("it waits").body, "new");
     go.notify_one();
     assert_eq!(first.await.unwrap(), "old");
     settle().await;
