@@ -162,6 +162,11 @@ mod tests {
         assert!(gate.supersede(second, &key("/x")).await.is_none());
         assert!(gate.pass(renewed, &key("/x"), &head()).await.is_none());
         assert!(gate.supersede(second, &key("/y")).await.is_some());
+        gate.purge(Purge::Tag("red".to_owned())).await;
+        assert!(
+            gate.supersede(second, &key("/z")).await.is_none(),
+            "what replaces it may carry the tag"
+        );
     }
 
     #[tokio::test]
