@@ -264,7 +264,7 @@ impl<S: Store> Returned<S> {
             keep,
             length,
         };
-        if body.is_end_stream() {
+        if body.is_end_stream() && length.unwrap_or_default() == 0 {
             recorder.finish(None, None);
             tokio::spawn(fill.run_empty());
         } else {

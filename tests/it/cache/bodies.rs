@@ -169,3 +169,15 @@ async fn a_reader_that_stands_still_does_not_stop_the_others_for_long() {
     writer.await.unwrap();
     assert!(stuck.into_body().collect().await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_ends_at_once_in_spite_of_its_length_is_not_stored() {
+    let script = Script::at_once(|n, _| match n {
+        1 => respond(200, &[FRESH, ("content-length", "10")], ""),
+        _ => respond(200, &[FRESH], "whole"),
+    });
+    let larder = Larder::new(script);
+    let cut = larder.send(get("/a", &[])).await.into_body();
+    assert!(cut.collect().await.is_err());
+    assert_eq!(larder.get("/a").await.body, "whole");
+}
