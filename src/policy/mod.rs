@@ -30,6 +30,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, request, response};
 
+use self::date::MAX_DELTA;
 use self::freshness::Exchange;
 pub use self::{
     directives::{RequestDirectives, ResponseDirectives},
@@ -130,8 +131,10 @@ impl Default for Policy {
 
 impl Policy {
     /// `ttl` is the lifetime of a response whose origin states none, and the longest that any
-    /// response lives in this cache; shorter explicit lifetimes are always honoured.
+    /// response lives in this cache; shorter explicit lifetimes are always honoured. As all times
+    /// here, it is 2^31 seconds at most (RFC 9111 §1.2.2).
     pub fn ttl(ttl: Duration) -> Self {
+        let ttl = ttl.min(MAX_DELTA);
         Policy::new(Silent::For(ttl), Some(ttl))
     }
 
@@ -152,14 +155,14 @@ impl Policy {
     /// For how long a stale response is served while it is fetched anew, when its origin does
     /// not say (RFC 5861 §3). Not at all, unless set.
     pub fn default_stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.stale_while_revalidate = Some(window);
+        self.stale_while_revalidate = Some(window.min(MAX_DELTA));
         self
     }
 
     /// For how long a stale response stands in for an origin that fails, when the origin does
     /// not say (RFC 5861 §4). Not at all, unless set.
     pub fn default_stale_if_error(mut self, window: Duration) -> Self {
-        self.stale_if_error = Some(window);
+        self.stale_if_error = Some(window.min(MAX_DELTA));
         self
     }
 

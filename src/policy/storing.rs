@@ -78,7 +78,6 @@ pub(super) fn keep(policy: &Policy, req: &request::Parts, head: &Head, now: Syst
 fn method_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
     match req.method {
         Method::GET => None,
-        Method::HEAD => Some(Reason::Partial),
         Method::POST if answers_get(req, head) => None,
         _ => Some(Reason::Method),
     }

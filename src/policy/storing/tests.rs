@@ -236,7 +236,7 @@ fn head_is_not_get() {
     let line = [("cache-control", "max-age=60, public")];
     let policy = Policy::origin();
     let head = kept(&policy, &request("HEAD", "/", &[]), 200, &line);
-    assert_eq!(head, Keep::No(Reason::Partial));
+    assert_eq!(head, Keep::No(Reason::Method));
     let put = kept(&policy, &request("PUT", "/", &[]), 200, &line);
     assert_eq!(put, Keep::No(Reason::Method));
 }

@@ -43,14 +43,14 @@ pub(super) fn ttl(text: &str) -> Parsed<Ttl> {
     }
     match text.parse::<u64>() {
         Ok(seconds) if seconds <= LONGEST => Ok(Ttl::For(Duration::from_secs(seconds))),
-        _ => Err("a whole number of seconds, 0 or more, or the word origin"),
+        _ => Err("a whole number of seconds from 0 to 2147483648, or the word origin"),
     }
 }
 
 pub(super) fn window(text: &str) -> Parsed<Duration> {
     match text.parse::<u64>() {
         Ok(seconds) if seconds <= LONGEST => Ok(Duration::from_secs(seconds)),
-        _ => Err("a whole number of seconds, 0 or more"),
+        _ => Err("a whole number of seconds from 0 to 2147483648"),
     }
 }
 

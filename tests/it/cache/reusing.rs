@@ -289,3 +289,25 @@ async fn absurd_ages_are_neither_fresh_nor_fatal() {
         assert_eq!(larder.get("/a").await.status, 200, "{age}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_settings_are_long_and_not_fatal() {
+    let policy = Policy::ttl(Duration::MAX)
+        .default_stale_while_revalidate(Duration::MAX)
+        .default_stale_if_error(Duration::MAX);
+    // With Vary, the store is told until when the variants are kept.
+    let larder = Larder::with(Script::numbered(&[("vary", "x-a")]), policy);
+    larder.get("/a").await;
+    advance(secs(10 * 365 * 24 * 60 * 60)).await;
+    assert!(larder.get("/a").await.is_hit());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_misses_says_that_it_is_for_its_method() {
+    let larder = Larder::new(Script::numbered(FRESH));
+    let head = larder.ask(request("HEAD", "/a", &[])).await;
+    assert_eq!(
+        head.header("cache-status"),
+        "larder; fwd=uri-miss; detail=method"
+    );
+}
