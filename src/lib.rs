@@ -29,6 +29,8 @@
 //! # }
 //! ```
 //!
+//! [What larder does with your headers](headers) tells what is kept, for how long, and why.
+//!
 //! # How it is built
 //!
 //! In floors; imports point down only.
@@ -67,6 +69,10 @@ pub mod proxy;
 pub mod store;
 #[cfg(feature = "client")]
 pub mod upstream;
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/headers.md")]
+pub mod headers {}
 
 /// What the README shows is compiled.
 #[cfg(all(doctest, feature = "memory"))]
