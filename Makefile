@@ -29,9 +29,9 @@ check: ## format, lints, docs, and each feature by itself
 bench: ## runs the criterion benches
 	$(CARGO) bench --all-features
 
-conformance: ## runs the public HTTP cache test suite against the release binary
-	$(CARGO) build --release
-	node tests/conformance/run.mjs target/release/larder
+conformance: ## runs the public HTTP cache tests against larder and its layer; writes docs/conformance.md
+	$(CARGO) build --release --bin larder --example axum
+	node tests/conformance/run.mjs target/release --write
 
 demo: ## a small shop that takes 300 ms for each answer, and larder in front of it
 	$(CARGO) build --release --bin larder --example shop

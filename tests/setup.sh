@@ -17,3 +17,6 @@ if ! command -v redis-server >/dev/null 2>&1; then
         exit 1
     fi
 fi
+
+# `make test` can do without; `make conformance` says it again.
+sh "$(dirname "$0")/conformance/install.sh" || echo "only \`make conformance\` needs it" >&2

@@ -1,36 +1,39 @@
-// Runs the public HTTP cache tests (npm's http-cache-tests) against a larder binary, or against
-// any cache that stands in front of the suite's own origin, and prints what came of it.
+// Runs the public HTTP cache tests (npm's http-cache-tests) against larder in two forms: the
+// program, and `CacheLayer` in examples/axum.rs as a reverse proxy. Prints what came of it.
 //
-//   node run.mjs target/release/larder          starts origin and larder by itself
-//   node run.mjs target/release/larder age-parse-nonnumeric    one case, with its details
+//   node run.mjs target/release --write     and writes docs/conformance.md
+//   node run.mjs target/debug --check       and compares it with docs/conformance.md
+//   node run.mjs target/debug --only ID     one case, with all that was sent and received
 //
-// Exits 1 when a required case fails.
+// Exits 1 when a case fails that exceptions.json does not name, when one passes that it does
+// name, when fewer optimal cases pass than it says, or when the document is not what it was.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { describe, faults, summary } from './report.mjs'
 
-const here = dirname(fileURLToPath(import.meta.url))
-const suite = join(here, 'node_modules', 'http-cache-tests')
-const [binary, only] = process.argv.slice(2)
-if (!binary) {
-  console.error('say which binary: node run.mjs target/release/larder')
+const here = import.meta.dirname
+const document = join(here, '../../docs/conformance.md')
+const suite = join(here, 'node_modules/http-cache-tests')
+const json = (file) => JSON.parse(readFileSync(file, 'utf8'))
+
+const { values: flags, positionals: [built] } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: 'boolean' }, check: { type: 'boolean' }, only: { type: 'string' } }
+})
+if (!built) {
+  console.error('say where larder was built: node run.mjs target/release')
   process.exit(2)
 }
+if (spawnSync('sh', [join(here, 'install.sh')], { stdio: 'inherit' }).status !== 0) process.exit(1)
 
-if (!existsSync(suite)) {
-  const npm = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], { cwd: here, stdio: 'inherit' })
-  if (npm.status !== 0) {
-    console.error('npm could not install http-cache-tests: it needs the npm registry once')
-    process.exit(1)
-  }
-}
-
-const load = (file) => import(pathToFileURL(join(suite, file)))
+const children = []
+process.on('exit', () => children.forEach((child) => child.kill()))
 
 async function freePort () {
   const server = createServer().listen(0, '127.0.0.1')
@@ -40,84 +43,71 @@ async function freePort () {
   return port
 }
 
-async function answers (port, child) {
+// Starts a server, and waits until it answers.
+async function start (command, args, port, options) {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], ...options })
+  children.push(child)
+  child.on('error', (error) => console.error(error.message))
   for (let tries = 0; tries < 200; tries++) {
-    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}`)
+    if (child.exitCode !== null || child.pid === undefined) break
     const open = await new Promise((resolve) => {
       const socket = connect(port, '127.0.0.1')
       socket.once('connect', () => { socket.destroy(); resolve(true) })
       socket.once('error', () => setTimeout(resolve, 50, false))
     })
-    if (open) return
+    if (open) return `http://127.0.0.1:${port}`
   }
-  throw new Error(`nothing answers on port ${port}`)
+  console.error(`${command} does not serve`)
+  process.exit(1)
 }
 
-const children = []
-process.on('exit', () => children.forEach((child) => child.kill()))
-
-const originPort = await freePort()
-const scratch = mkdtempSync(join(tmpdir(), 'larder-conformance-'))
-const origin = spawn(process.execPath, ['--no-warnings', 'server/server.mjs'], {
-  cwd: suite,
-  stdio: 'ignore',
-  env: { ...process.env, npm_config_protocol: 'http', npm_config_port: String(originPort), npm_config_pidfile: join(scratch, 'pid') }
-})
-children.push(origin)
-await answers(originPort, origin)
-
-const port = await freePort()
-const larder = spawn(resolve(binary), [
-  '--port', String(port), '--origin', `http://127.0.0.1:${originPort}`,
-  '--ttl', 'origin', '--prefix', '/_larder', '--log', 'warn'
-], { stdio: ['ignore', 'inherit', 'inherit'] })
-children.push(larder)
-await answers(port, larder)
-
-const { runTests, getResults } = await load('client/runner.mjs')
-const { default: suites } = await load('tests/index.mjs')
-const { determineTestResult } = await load('lib/display.mjs')
-const { default: fetch } = await import(pathToFileURL(join(here, 'node_modules', 'node-fetch', 'lib', 'index.mjs')))
-
-let chosen = suites
-if (only) {
-  chosen = suites
-    .map((one) => ({ ...one, tests: one.tests.filter((test) => test.id === only).map((test) => ({ ...test, dump: true })) }))
-    .filter((one) => one.tests.length > 0)
-}
-const log = console.log
-if (!only) console.log = () => {}
-await runTests(chosen, fetch, false, `http://127.0.0.1:${port}`)
-console.log = log
-
-const results = getResults()
-const counts = {}
-const failures = []
-const moot = []
-// A case may build upon an optional behaviour: where that is absent it says nothing, and is no
-// failure. Where a required case is what it builds upon, that one fails by itself.
-const absent = (test) => test.depends_on.filter((id) => results[id] !== true).join(', ')
-for (const one of chosen) {
-  for (const test of one.tests) {
-    if (test.browser_only) continue
-    const kind = test.kind ?? 'required'
-    const [, , sign] = determineTestResult(suites, test.id, results, !only)
-    const count = (counts[kind] ??= {})
-    count[sign] = (count[sign] ?? 0) + 1
-    if (kind === 'check' || sign === '✅') continue
-    if (sign === '⚪️') {
-      moot.push(`${sign} ${kind} ${test.id}: says nothing, for it builds upon ${absent(test)}`)
-    } else {
-      failures.push([kind, sign, test.id, test.name, results[test.id]?.[1] ?? ''])
-    }
-  }
+async function startOrigin () {
+  const port = await freePort()
+  const pidfile = join(mkdtempSync(join(tmpdir(), 'larder-conformance-')), 'pid')
+  const set = { npm_config_protocol: 'http', npm_config_port: String(port), npm_config_pidfile: pidfile }
+  const options = { cwd: suite, env: { ...process.env, ...set } }
+  return start(process.execPath, ['--no-warnings', 'server/server.mjs'], port, options)
 }
 
-for (const [kind, count] of Object.entries(counts)) {
-  log(`${kind.padEnd(9)} ${Object.entries(count).map(([sign, n]) => `${sign} ${n}`).join('   ')}`)
+async function startProgram () {
+  const [origin, port] = [await startOrigin(), await freePort()]
+  const args = ['--port', port, '--origin', origin, '--ttl', 'origin', '--prefix', '/_larder', '--log', 'error']
+  return start(resolve(built, 'larder'), args, port)
 }
-for (const [kind, sign, id, name, why] of failures.sort()) {
-  log(`${sign} ${kind} ${id}: ${name}\n     ${why}`)
+
+async function startLayer () {
+  const [origin, port] = [await startOrigin(), await freePort()]
+  // It tells of the broken responses that belong to the cases.
+  return start(resolve(built, 'examples/axum'), ['--port', port, '--origin', origin], port, { stdio: 'ignore' })
 }
-for (const line of moot) log(line)
-process.exit(failures.some(([kind]) => kind === 'required') ? 1 : 0)
+
+async function run (title, starting) {
+  const child = fork(join(here, 'suite.mjs'), [await starting, ...(flags.only ? [flags.only] : [])])
+  children.push(child)
+  const [cases] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(() => { throw new Error(`${title}: the suite ended without a word`) })
+  ])
+  return { title, cases }
+}
+
+// One case is told in full, and two at a time would be in each other's words.
+const runs = flags.only
+  ? [await run('program', startProgram())]
+  : await Promise.all([run('program', startProgram()), run('layer', startLayer())])
+
+if (flags.only) {
+  console.log(runs[0].cases)
+  process.exit()
+}
+
+const exceptions = json(join(here, 'exceptions.json'))
+console.log(summary(runs, exceptions))
+const text = describe(runs, exceptions, json(join(suite, 'package.json')).version)
+const wrong = faults(runs, exceptions)
+if (flags.write) writeFileSync(document, text)
+if (flags.check && readFileSync(document, 'utf8') !== text) {
+  wrong.push('docs/conformance.md is not what came of this run: see `make conformance`')
+}
+wrong.forEach((fault) => console.error(fault))
+process.exit(wrong.length > 0 ? 1 : 0)

@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::support::{
-    origin::Origin,
+    origin::{Origin, nobody},
     proxy::{Answer, Larder, ask, request, soon},
+    script::respond,
 };
 
 /// A running example, ended with the test.
@@ -85,6 +86,23 @@ async fn axum() {
     for _ in 0..2 {
         assert!(!shop.get("/cart").await.is_hit());
     }
+}
+
+#[tokio::test]
+async fn axum_before_an_origin() {
+    let origin = Origin::at_once(|number, request| match request.uri().path() {
+        "/base/a" => respond(200, &[("cache-control", "max-age=60")], number.to_string()),
+        _ => respond(404, &[], "nothing there"),
+    })
+    .await;
+    let base = origin.url() + "/base/";
+    let proxy = Example::start("axum", &["--origin", &base]);
+    proxy.miss_then_hit("/a").await;
+    assert_eq!(proxy.get("/b").await.status, 404);
+
+    let nobody = nobody();
+    let proxy = Example::start("axum", &["--origin", &nobody.url()]);
+    assert_eq!(proxy.get("/a").await.status, 502);
 }
 
 #[tokio::test]
