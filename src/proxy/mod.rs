@@ -17,6 +17,7 @@ mod figures;
 mod forward;
 mod framing;
 mod hosts;
+mod interim;
 mod logging;
 mod origin;
 mod rescue;

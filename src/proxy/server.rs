@@ -8,7 +8,7 @@ use http_body::Body;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
-    service::{HttpService, service_fn},
+    service::{self, service_fn},
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -21,6 +21,7 @@ use tokio::{
 };
 use tower::{BoxError, Service, ServiceExt};
 
+use super::interim::{self, Outbox};
 use crate::body_end::BodyEnd;
 
 /// How long a connection may be silent: before its first byte, within a head, between requests.
@@ -149,9 +150,9 @@ fn track<S, B>(
     app: S,
     in_flight: Arc<watch::Sender<()>>,
     draining: Draining,
-) -> impl HttpService<
-    Incoming,
-    ResBody = impl Body<Data = Bytes, Error = B::Error> + Send + 'static,
+) -> impl service::Service<
+    Request<Incoming>,
+    Response = Response<impl Body<Data = Bytes, Error = B::Error> + Send + 'static>,
     Error = Infallible,
     Future = impl Send + 'static,
 > + Send
@@ -178,18 +179,18 @@ where
 }
 
 /// Serves one connection, in the version that its first bytes are in.
-async fn connection<S>(
+async fn connection<S, B>(
     stream: TcpStream,
     service: S,
     (at_once, when_quiet): (Watcher, Watcher),
     draining: Draining,
 ) -> Result<(), BoxError>
 where
-    S: HttpService<Incoming, Error = Infallible> + Send + 'static,
+    S: service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Send + 'static,
     S::Future: Send + 'static,
-    S::ResBody: Send + 'static,
-    <S::ResBody as Body>::Data: Send,
-    <S::ResBody as Body>::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     stream.set_nodelay(true)?;
     let h2 = tokio::select! {
@@ -198,7 +199,6 @@ where
         // Who has said nothing by now is not waited for.
         () = draining.begun() => return Ok(()),
     };
-    let io = TokioIo::new(stream);
     if h2 {
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -207,10 +207,13 @@ where
             .max_concurrent_streams(H2_STREAMS)
             .max_pending_accept_reset_streams(H2_RESETS)
             .max_header_list_size(BUFFER as u32)
-            .serve_connection(io, service);
+            .serve_connection(TokioIo::new(stream), service);
         at_once.watch(connection).await?;
     } else {
         drop(at_once);
+        let outbox = Outbox::default();
+        let io = TokioIo::new(interim::Io::new(stream, outbox.clone()));
+        let service = interim::passing_on(service, outbox);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE)

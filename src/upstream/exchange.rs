@@ -17,6 +17,7 @@ use super::{
     connect::{Connector, Mark},
     error::{BoxError, Error, ErrorKind, Failure, kind_of, without_userinfo},
     fields,
+    interim::Interims,
 };
 use crate::clock::Clock;
 
@@ -104,6 +105,7 @@ fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
 
@@ -129,7 +131,7 @@ impl Outgoing {
         // What the next connection really speaks is settled there.
         parts.version = Version::HTTP_11;
         // Meant for the server side; the client's side of hyper reads some of them, too.
-        parts.extensions.clear();
+        let mut extensions = std::mem::take(&mut parts.extensions);
         fields::strip_request(&mut parts.headers);
         // hyper writes the one that fits the URI.
         parts.headers.remove(header::HOST);
@@ -142,8 +144,12 @@ impl Outgoing {
             let chunked = HeaderValue::from_static("chunked");
             parts.headers.insert(header::TRANSFER_ENCODING, chunked);
         }
+        let mut request = Request::from_parts(parts, body);
+        if let Some(interims) = extensions.remove::<Interims>() {
+            interims.listen(&mut request);
+        }
         Ok(Outgoing {
-            request: Request::from_parts(parts, body),
+            request,
             peer,
             progress,
         })

@@ -3,7 +3,8 @@
 //! [`Upstream`] sends a request to the host that its absolute URI names, over pooled HTTP/1.1 and
 //! HTTP/2 connections. To hyper's client it adds what a proxy needs: timeouts, a guard on the
 //! addresses that are dialled, hop-by-hop fields removed on both ways, one retry where a kept
-//! connection turned out to be closed, and errors that say whose fault it was.
+//! connection turned out to be closed, and errors that say whose fault it was. Interim responses
+//! (1xx) go to those who listen for them, with [`Interims`].
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -30,6 +31,7 @@ mod error;
 mod exchange;
 mod fields;
 mod guard;
+mod interim;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -52,6 +54,7 @@ pub use self::{
     builder::Builder,
     error::{Error, ErrorKind},
     guard::is_public,
+    interim::{Interim, Interims},
 };
 use self::{
     body::RequestBody,

@@ -9,6 +9,7 @@ mod examples;
 mod failures;
 mod figures;
 mod framing;
+mod interim;
 mod logs;
 mod pages;
 mod redis;

@@ -160,7 +160,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// All up to an empty line; `None` when the connection has ended.
-async fn read_head(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

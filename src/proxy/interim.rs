@@ -1,0 +1,270 @@
+//! Interim responses (1xx) on their way to the client (RFC 9110 §15.2).
+//!
+//! hyper's server has no word for them, so they are written past it: [`Io`] is the connection
+//! that hyper writes to. hyper asks it to flush whenever it has nothing left to write, also while
+//! a request waits for its answer, and that is when what the [`Outbox`] holds goes out. The outbox
+//! is filled by the future that waits for the answer, which hyper polls in the same task, and
+//! which holds the answer back until the outbox is empty: so an interim head never stands within
+//! another message, nor after the response that it precedes.
+//!
+//! Only HTTP/1.1 has them here: a client of HTTP/1.0 must be sent none, and HTTP/2 leaves no way
+//! past hyper. Only a request that goes to the upstream itself gets any: they are not stored, and
+//! whoever waits for the fetch of another gets that one's response alone.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io::{self, IoSlice, Write},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::fields;
+use crate::upstream::{Interim, Interims};
+
+/// A client that does not read is not sent more than about this.
+const LIMIT: usize = 64 * 1024;
+
+/// Interim heads that are to be written. Clones are one and the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outbox(Arc<Heads>);
+
+#[derive(Debug, Default)]
+struct Heads {
+    /// Whether there are any: all that is looked at where there are none.
+    any: AtomicBool,
+    bytes: Mutex<Vec<u8>>,
+}
+
+/// A connection that is written to from the outbox, too.
+#[derive(Debug)]
+pub(super) struct Io<T> {
+    inner: T,
+    outbox: Outbox,
+    /// What was taken from the outbox, and is not written yet.
+    begun: Vec<u8>,
+}
+
+/// `service`, which puts the interim responses to a request into `outbox` until it has answered.
+pub(super) fn passing_on<S, B>(
+    service: S,
+    outbox: Outbox,
+) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future = impl Send>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Future: Send,
+    B: Body + Send,
+{
+    service_fn(move |mut request: Request<Incoming>| {
+        let interims = (request.version() == Version::HTTP_11).then(Interims::default);
+        if let Some(interims) = &interims {
+            request.extensions_mut().insert(interims.clone());
+        }
+        let answer = service.call(request);
+        let outbox = outbox.clone();
+        async move {
+            let Some(interims) = interims else {
+                return answer.await;
+            };
+            let mut answer = pin!(answer);
+            let answer = loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut answer => break answer,
+                    interim = interims.next() => outbox.put(interim),
+                }
+            };
+            while let Some(interim) = interims.pop() {
+                outbox.put(interim);
+            }
+            outbox.emptied().await;
+            answer
+        }
+    })
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    fn put(&self, mut interim: Interim) {
+        let mut bytes = self.bytes();
+        if bytes.len() > LIMIT {
+            return;
+        }
+        fields::add_via(&mut interim.headers, interim.version);
+        let status = interim.status;
+        let reason = status.canonical_reason().unwrap_or_default();
+        // Writing to a vector does not fail.
+        let _ = write!(bytes, "HTTP/1.1 {} {reason}\r\n", status.as_str());
+        for (name, value) in &interim.headers {
+            let _ = write!(bytes, "{name}: ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        self.0.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes what there is, in the task that hyper polls the service in: see [`Self::emptied`].
+    fn take(&self, cx: &Context<'_>) -> Vec<u8> {
+        if !self.holds() {
+            return Vec::new();
+        }
+        self.0.any.store(false, Ordering::Relaxed);
+        cx.waker().wake_by_ref();
+        std::mem::take(&mut *self.bytes())
+    }
+
+    async fn emptied(&self) {
+        poll_fn(|_| match self.holds() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    fn holds(&self) -> bool {
+        self.0.any.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Io ===
+
+impl<T: AsyncWrite + Unpin> Io<T> {
+    pub(super) fn new(inner: T, outbox: Outbox) -> Self {
+        Io {
+            inner,
+            outbox,
+            begun: Vec::new(),
+        }
+    }
+
+    /// Until no head is half written.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.begun.is_empty() {
+            let count = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.begun))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.begun.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_finish(cx))?;
+        self.begun = self.outbox.take(cx);
+        ready!(self.poll_finish(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const HEAD: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nvia: 1.1 larder\r\n\r\n";
+
+    fn hints() -> Interim {
+        let mut headers = HeaderMap::new();
+        headers.insert("link", http::HeaderValue::from_static("</a>"));
+        Interim {
+            status: StatusCode::EARLY_HINTS,
+            version: Version::HTTP_11,
+            headers,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_begun_is_finished_before_anything_else() {
+        let (near, mut far) = duplex(4);
+        let outbox = Outbox::default();
+        let mut io = Io::new(near, outbox.clone());
+        let mut heard = String::new();
+        let talk = async {
+            io.write_all(b"before;").await.unwrap();
+            outbox.put(hints());
+            // Between two pieces of one message nothing is flushed.
+            io.write_all(b"still;").await.unwrap();
+            // The reader is slow, and the flush is left.
+            tokio::select! {
+                biased;
+                _ = io.flush() => panic!("it cannot all have gone"),
+                () = std::future::ready(()) => {}
+            }
+            outbox.emptied().await;
+            io.write_all(b"after").await.unwrap();
+            drop(io);
+        };
+        let (_, read) = tokio::join!(talk, far.read_to_string(&mut heard));
+        read.unwrap();
+        assert_eq!(heard, format!("before;still;{HEAD}after"));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_not_sent_without_end() {
+        let outbox = Outbox::default();
+        for _ in 0..2 * LIMIT / HEAD.len() {
+            outbox.put(hints());
+        }
+        let held = outbox.bytes().len();
+        assert!((LIMIT..LIMIT + 2 * HEAD.len()).contains(&held), "{held}");
+    }
+}
