@@ -98,8 +98,12 @@ impl Reference {
         if wanted.no_store && !wanted.only_if_cached {
             return passed(ask, seen, "bypass");
         }
+        let choices = self.choices(url, &ask.fields);
+        if let [choice] = choices[..] {
+            return self.look_up(choice, &wanted, ask, seen);
+        }
         let mut wrong = Vec::new();
-        for choice in self.choices(url, &ask.fields) {
+        for choice in choices {
             let mut other = self.clone();
             match other.look_up(choice, &wanted, ask, seen) {
                 Ok(()) => {

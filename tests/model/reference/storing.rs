@@ -37,7 +37,7 @@ impl Reference {
 
     /// Puts it into the list, and out of the way what it replaces.
     pub(super) fn store(&mut self, new: Stored) {
-        self.drop_useless(new.received);
+        self.forget(|old| old.useless_from <= new.received);
         let names = new.fields.members("vary").into_iter();
         let mark = self.marks.entry(new.url.clone()).or_default();
         let before = mark.names.len();
