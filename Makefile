@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 ARGS ?=
-FEATURES = memory redis metrics log client tls proxy
+FEATURES = memory redis metrics log client query tls proxy
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench conformance demo clean setup

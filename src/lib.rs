@@ -40,7 +40,7 @@
 //! | ground | [`clock`], [`outcome`], [`body_end`] | nothing of the rest |
 //! | rules | [`policy`] | RFC 9111, as pure functions |
 //! | keeping | [`store`] | records under keys, in memory or in Redis |
-//! | services | [`cache`], `metrics`, `log`, `upstream` | each its own layer; none names another |
+//! | services | [`cache`], `query`, `metrics`, `log`, `upstream` | each its own layer; none names another |
 //! | program | `proxy` | all of them: the stack, the endpoints, the server |
 //!
 //! # Features
@@ -52,6 +52,7 @@
 //! | `metrics` | `metrics::MetricsLayer` |
 //! | `log` | `log::LogLayer`, on tracing |
 //! | `client` | `upstream::Upstream`, on hyper's client |
+//! | `query` | `query::QueryLayer`: `QUERY` is cached by its content |
 //! | `tls` | TLS for it, on rustls |
 //! | `proxy` (default) | the program `larder`, and all of the above |
 
@@ -66,6 +67,8 @@ pub mod outcome;
 pub mod policy;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "query")]
+pub mod query;
 pub mod store;
 #[cfg(feature = "client")]
 pub mod upstream;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     outcome::Outcome,
-    policy::{ByteRange, Head, Key, Policy, Precondition, Reason, Selected, content_range},
+    policy::{ByteRange, Head, Policy, Precondition, Reason, Selected, content_range},
     store::{Entry, Payload},
 };
 
@@ -126,12 +126,11 @@ pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
 }
 
 /// Adds the key to what was told.
-pub(super) fn show<B>(res: &mut Response<B>, key: &Key) {
+pub(super) fn show<B>(res: &mut Response<B>, key: &str) {
     let Some(outcome) = res.extensions_mut().get_mut::<Outcome>() else {
         return;
     };
-    // Without the variant's selection, which may hold what is secret.
-    outcome.key = Some(key.primary().into());
+    outcome.key = Some(key.into());
     let status = HeaderValue::try_from(outcome.to_string());
     if let header::Entry::Occupied(mut lines) = res.headers_mut().entry(CACHE_STATUS)
         && let (Some(own), Ok(status)) = (lines.iter_mut().next_back(), status)

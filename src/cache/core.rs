@@ -7,7 +7,6 @@ use std::{
 };
 
 use http::{
-    HeaderMap,
     header::{AUTHORIZATION, COOKIE},
     request,
 };
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     clock::Clock,
     outcome::Forward,
-    policy::{Fields, Head, Key, Policy, Selection, Varies, Vary},
+    policy::{Digest, Fields, Head, Key, Policy, Selection, Varies, Vary},
     store::{Entry, Record, Store, StoreError, Verdict},
 };
 
@@ -78,13 +77,15 @@ pub(super) struct Variant {
 pub(super) struct Found {
     /// The mark that the URI has variants.
     pub(super) marker: Option<Arc<Vary>>,
-    /// The key of the request's variant, where there are variants.
+    /// The key of the request's variant, where there are variants, or will be.
     pub(super) variant: Option<Key>,
     /// The stored response that matches the request, fresh or not.
     pub(super) entry: Option<Entry>,
     /// A part of the response that matches the request: what it can answer is for who asks for
     /// no more.
     pub(super) part: Option<Entry>,
+    /// The variants differ by what is asked, and not by fields alone.
+    pub(super) is_query: bool,
 }
 
 impl Found {
@@ -94,6 +95,7 @@ impl Found {
         variant: None,
         entry: None,
         part: None,
+        is_query: false,
     };
 
     /// The whole, or the part of it, that is stored.
@@ -107,12 +109,14 @@ impl Found {
             variant,
             entry,
             part,
+            is_query: false,
         }
     }
 
     /// Why the request is forwarded if there is no entry.
     pub(super) fn miss(&self) -> Forward {
         match self.marker {
+            Some(_) if self.is_query => Forward::Miss,
             Some(_) => Forward::VaryMiss,
             None => Forward::UriMiss,
         }
@@ -120,26 +124,27 @@ impl Found {
 }
 
 impl<S: Store> Core<S> {
-    /// Looks for the response to a request with these `headers`. `hint` is a mark that may not be
+    /// Looks for the response to a request. `hint` is a mark that may not be
     /// in the store yet; it counts where it tells more than the one that is. A store that fails
     /// has found nothing.
     pub(super) async fn find(
         &self,
         key: &Key,
         hint: Option<&Arc<Vary>>,
-        headers: &HeaderMap,
+        req: &request::Parts,
     ) -> Found {
+        let is_query = Digest::of(req).is_some();
         let marker = match self.store.get(key).await {
-            Ok(Some(Record::Response(entry))) => {
+            Ok(Some(Record::Response(entry))) if !is_query => {
                 return Found::with(None, None, Some(entry));
             }
             Ok(Some(Record::Vary(marker))) => match hint {
                 Some(hint) if !marker.fields.covers(&hint.fields) => Some(Arc::clone(hint)),
                 _ => Some(marker),
             },
-            Ok(None) | Err(_) => hint.cloned(),
+            Ok(_) | Err(_) => hint.cloned(),
         };
-        let variant = marker.as_ref().map(|marker| marker.key(key, headers));
+        let variant = marker.as_ref().map(|marker| marker.key(key, req));
         let entry = match &variant {
             Some(variant) => match self.store.get(variant).await {
                 Ok(Some(Record::Response(entry))) => Some(entry),
@@ -147,11 +152,15 @@ impl<S: Store> Core<S> {
             },
             None => None,
         };
-        Found::with(marker, variant, entry)
+        // Who asks something else of the URI is not to be waited for.
+        let variant = variant.or_else(|| is_query.then(|| Vary::unknown().key(key, req)));
+        Found {
+            is_query,
+            ..Found::with(marker, variant, entry)
+        }
     }
 
-    /// Which variant a response with this head is, to a request with these `headers`; `None` when
-    /// its URI has none.
+    /// Which variant a response with this head is, to this request; `None` when its URI has none.
     ///
     /// A URI's mark only ever gains fields: a response that varies by fewer is kept as if it
     /// varied by all, which costs hits and never gives a wrong answer.
@@ -159,7 +168,7 @@ impl<S: Store> Core<S> {
         &self,
         head: &Head,
         marker: Option<&Arc<Vary>>,
-        headers: &HeaderMap,
+        req: &request::Parts,
         until: SystemTime,
     ) -> Option<Variant> {
         let vary = match (head.varies(), marker) {
@@ -168,9 +177,10 @@ impl<S: Store> Core<S> {
             }
             (_, Some(marker)) => Arc::clone(marker),
             (Varies::By(fields), None) => Arc::new(new_mark(fields.clone(), until)),
+            (_, None) if Digest::of(req).is_some() => Arc::new(new_mark(Fields::new([]), until)),
             (_, None) => return None,
         };
-        let selection = vary.fields.select(headers);
+        let selection = vary.select(req);
         Some(Variant { vary, selection })
     }
 
@@ -189,12 +199,26 @@ impl<S: Store> Core<S> {
         match variant {
             None => self.put(key, entry, keep).await,
             Some(variant) => {
-                let own = key.variant(&variant.vary, &variant.selection);
+                let vary = self.current(trip, &variant.vary).await;
+                let own = key.variant(&vary, &variant.selection);
                 self.put(&own, entry, keep).await;
-                self.mark(key, &variant.vary, keep).await;
+                self.mark(key, &vary, keep).await;
             }
         }
         self.changes.add(key);
+    }
+
+    /// The mark to store by: what was first asked of one URI at the same time, and differs, is
+    /// stored under one mark.
+    async fn current(&self, trip: &Trip, vary: &Arc<Vary>) -> Arc<Vary> {
+        if trip.found.is_query
+            && trip.found.marker.is_none()
+            && let Ok(Some(Record::Vary(stored))) = self.store.get(&trip.key).await
+            && stored.fields == vary.fields
+        {
+            return stored;
+        }
+        Arc::clone(vary)
     }
 
     async fn put(&self, key: &Key, entry: Entry, keep: Duration) {
@@ -248,7 +272,7 @@ impl<S: Store> Core<S> {
         cleared
     }
 
-    /// Forgets a URI with all its variants, fetches in flight included.
+    /// Forgets a URI with all its variants, whatever the method, fetches in flight included.
     pub(super) async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
         let key = Key::parse(key.primary());
         let purge = Purge::Uri(key.clone());
@@ -265,12 +289,13 @@ impl<S: Store> Core<S> {
         renewed
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
-        self.flights
-            .close(|flying, _| flying.primary() == key.primary());
-        let removed = self.store.remove(key).await;
-        self.changes.add(key);
-        removed
+    pub(super) async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+        self.flights.close(|flying, _| flying.uri() == key.uri());
+        let [get, query] = key.of_each_class();
+        let removed = tokio::join!(self.store.remove(&get), self.store.remove(&query));
+        self.changes.add(&get);
+        self.changes.add(&query);
+        Ok(removed.0? | removed.1?)
     }
 }
 

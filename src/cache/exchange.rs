@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Admit, Keep, Key, Reason, Reuse, Vary},
+    policy::{Admit, Digest, Keep, Key, Reason, Reuse, Vary},
     store::Store,
 };
 
@@ -47,7 +47,7 @@ where
     R::Error: Into<BoxError>,
 {
     pub(super) async fn run(self) -> Answer<I, Q, R> {
-        let shown = self.core.debug_headers.then(|| Key::of(&self.parts));
+        let shown = self.core.debug_headers.then(|| shown(&self.parts));
         let mut res = self.answer().await?;
         if let Some(key) = shown {
             answer::show(&mut res, &key);
@@ -136,7 +136,7 @@ where
             let ticket = core.gate.ticket();
             let seen = core.changes.seen(&key);
             let now = core.clock.now();
-            let found = core.find(&key, hint.as_ref(), &self.parts.headers).await;
+            let found = core.find(&key, hint.as_ref(), &self.parts).await;
             let (why, detail) = match (&found.entry, &found.part) {
                 (Some(entry), _) => match core.policy.reuse(&entry.head, &self.parts, now) {
                     Reuse::Fresh { age, ttl } => {
@@ -206,7 +206,7 @@ where
     fn may_wait(&self, trip: &Trip) -> bool {
         let partial = trip.found.entry.is_none() && self.parts.headers.contains_key(RANGE);
         let insists = trip.why == Forward::Request;
-        self.parts.method == Method::GET && !partial && !insists && {
+        self.parts.method != Method::HEAD && !partial && !insists && {
             let (alone, now) = (credentials(&self.parts), self.core.clock.now());
             !self.core.shy.knows(&trip.key, alone, now)
         }
@@ -227,9 +227,21 @@ where
             return;
         };
         trip.lead = Some(lead);
-        self.parts.method = Method::GET;
+        if self.parts.method == Method::HEAD {
+            self.parts.method = Method::GET;
+        }
         // The body is received by a task of its own: nobody need read it here.
         tokio::spawn(async move { self.fetch(trip).await.map(drop).map_err(drop) });
+    }
+}
+
+/// What is shown of a request's key: without the variant's selection, which may hold what is
+/// secret, save the digest of what it asks.
+fn shown(parts: &request::Parts) -> String {
+    let key = Key::of(parts);
+    match Digest::of(parts) {
+        Some(digest) => format!("{} {digest}", key.as_str()),
+        None => key.as_str().to_owned(),
     }
 }
 

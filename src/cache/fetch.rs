@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Key, Reason},
+    policy::{Content, Key, Reason},
     store::Store,
 };
 
@@ -79,7 +79,7 @@ where
             let limit = core.max_object;
             let complete = part.head.part().and_then(|part| part.complete);
             let small = complete.is_some_and(|complete| complete <= limit);
-            small && asked.method == Method::GET && !asked.headers.contains_key(RANGE)
+            small && asked.method != Method::HEAD && !asked.headers.contains_key(RANGE)
         });
         // The client's own conditions and ranges are then answered here, from the whole response.
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
@@ -139,12 +139,16 @@ where
     }
 }
 
-/// The head of a request as the client sent it, for the rules: they look at no extensions.
+/// The head of a request as the client sent it, for the rules: of extensions they look at what is
+/// known of its content alone.
 pub(super) fn asked(parts: &request::Parts) -> request::Parts {
     let mut copy = Request::new(()).into_parts().0;
     copy.method = parts.method.clone();
     copy.uri = parts.uri.clone();
     copy.version = parts.version;
     copy.headers = parts.headers.clone();
+    if let Some(content) = parts.extensions.get::<Content>() {
+        copy.extensions.insert(*content);
+    }
     copy
 }

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub enum Purge {
     /// Everything.
     All,
-    /// A URI, with all its variants.
+    /// A URI, with all its variants, whatever the method.
     Uri(Key),
     /// A URI and all that is [below](Key::is_below) it.
     Below(Key),
@@ -61,7 +61,7 @@ impl Purge {
     pub(super) fn concerns_key(&self, key: &Key) -> bool {
         match self {
             Purge::All | Purge::Tag(_) => true,
-            Purge::Uri(uri) => key.primary() == uri.primary(),
+            Purge::Uri(uri) => key.uri() == uri.uri(),
             Purge::Below(top) => key.is_below(top),
             Purge::Groups(origin, _) => key.origin() == origin.origin(),
         }
@@ -92,12 +92,12 @@ impl Purge {
         matches!(self, Purge::All | Purge::Uri(_) | Purge::Below(_))
     }
 
-    /// How every key begins that this may be about.
-    fn start(&self) -> String {
+    /// How the keys begin that this may be about.
+    fn starts(&self) -> Vec<String> {
         match self {
-            Purge::All | Purge::Tag(_) => String::new(),
-            Purge::Uri(key) | Purge::Below(key) => key.primary().to_owned(),
-            Purge::Groups(key, _) => key.start_of_origin(),
+            Purge::All | Purge::Tag(_) => vec![String::new()],
+            Purge::Uri(key) | Purge::Below(key) => key.starts().into(),
+            Purge::Groups(key, _) => key.starts_of_origin().into(),
         }
     }
 }
@@ -147,7 +147,7 @@ impl<S: Store> Core<S> {
         }
         let purged = match purge {
             Purge::Uri(key) => self.purge_uri(purge, key, manner).await,
-            _ => self.sweep(purge, &purge.start(), manner).await,
+            _ => self.sweep(purge, &purge.starts(), manner).await,
         };
         if changes {
             self.changes.add_everywhere();
@@ -161,30 +161,32 @@ impl<S: Store> Core<S> {
         key: &Key,
         manner: Manner,
     ) -> Result<Purged, StoreError> {
-        let key = Key::parse(key.primary());
-        let found = self.store.get(&key).await;
+        let [get, query] = key.of_each_class();
+        let found = tokio::join!(self.store.get(&get), self.store.get(&query));
         if manner == Manner::Forget {
-            self.store.remove(&key).await?;
+            self.remove(key).await?;
         }
-        let mut purged = Purged::default();
-        match found? {
-            Some(Record::Vary(vary)) => {
-                return self
-                    .sweep(purge, &key.start_of_variants(&vary), manner)
-                    .await;
-            }
-            Some(Record::Response(entry)) => {
-                purged.add(&key);
-                if manner == Manner::Expire {
-                    match self.expired(&entry.head) {
-                        Sweep::Renew(head, keep) => {
-                            self.store.refresh(&key, entry.id, head, keep).await?;
+        let (mut alone, mut variants) = (None, Vec::new());
+        for (key, found) in [(get, found.0?), (query, found.1?)] {
+            match found {
+                Some(Record::Vary(vary)) => variants.push(key.start_of_variants(&vary)),
+                Some(Record::Response(entry)) => {
+                    if manner == Manner::Expire {
+                        match self.expired(&entry.head) {
+                            Sweep::Renew(head, keep) => {
+                                self.store.refresh(&key, entry.id, head, keep).await?;
+                            }
+                            _ => drop(self.store.remove(&key).await?),
                         }
-                        _ => drop(self.store.remove(&key).await?),
                     }
+                    alone = Some(key);
                 }
+                None => {}
             }
-            None => {}
+        }
+        let mut purged = self.sweep(purge, &variants, manner).await?;
+        if let Some(key) = alone {
+            purged.add(&key);
         }
         Ok(purged)
     }
@@ -192,7 +194,7 @@ impl<S: Store> Core<S> {
     async fn sweep(
         &self,
         purge: &Purge,
-        start: &str,
+        starts: &[String],
         manner: Manner,
     ) -> Result<Purged, StoreError> {
         let purged = Mutex::new(Purged::default());
@@ -214,7 +216,9 @@ impl<S: Store> Core<S> {
             },
             Front::Response { .. } | Front::Vary(_) => Sweep::Keep,
         };
-        self.store.sweep(start, &judge).await?;
+        for start in starts {
+            self.store.sweep(start, &judge).await?;
+        }
         Ok(purged.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 

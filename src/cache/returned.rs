@@ -1,7 +1,6 @@
 //! What becomes of the origin's answer.
 
 use std::{
-    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -84,8 +83,11 @@ impl<S: Store> Returned<S> {
             received,
             ..
         } = self;
-        // What is kept is what answers a GET, whatever was asked.
-        let method = mem::replace(&mut asked.method, Method::GET);
+        // What is kept is what answers a GET, even if it was a HEAD that asked.
+        let method = asked.method.clone();
+        if method == Method::HEAD {
+            asked.method = Method::GET;
+        }
         let keep = head
             .as_ref()
             .map(|head| core.policy.keep(&asked, head, received));
@@ -200,7 +202,7 @@ impl<S: Store> Returned<S> {
     ) -> Response<ResponseBody<B>> {
         let Returned { core, trip, .. } = &self;
         trip.announce(Landing::Alone);
-        if self.asked.method == Method::GET {
+        if self.asked.method != Method::HEAD {
             core.shy
                 .remember(&trip.key, credentials(&self.asked), self.received);
         }
@@ -250,7 +252,7 @@ impl<S: Store> Returned<S> {
         let (recorder, recording) = record(length);
         let reader = recording.reader().map(ResponseBody::live);
         let live = Live {
-            variant: core.variant_of(&head, marker, &asked.headers, received + keep),
+            variant: core.variant_of(&head, marker, &asked, received + keep),
             head: Arc::new(head),
             recording,
             verdict: Verdict::default(),

@@ -60,7 +60,7 @@ pub(super) fn share<S: Store, R>(
 /// The mark of the variants, when what landed is not the one that the request asks for.
 fn other_variant(live: &Live, req: &request::Parts) -> Option<Arc<Vary>> {
     let variant = live.variant.as_ref()?;
-    let own = variant.vary.fields.select(&req.headers);
+    let own = variant.vary.select(req);
     (own != variant.selection).then(|| Arc::clone(&variant.vary))
 }
 

@@ -1,39 +1,42 @@
 //! Which stored thing a request means: method class, scheme, authority, path and query.
 //!
 //! All of them, always: there is no way to build a [`Key`] that leaves one out, and two keys are
-//! equal when their whole text is (RFC 9111 §2). GET and HEAD are one class, `GET`.
+//! equal when their whole text is (RFC 9111 §2). GET and HEAD are one class, `GET`, and so are all
+//! methods that are never looked up; `QUERY` is one of its own (RFC 10008 §2.7).
 
 use std::fmt::{self, Write};
 
-use http::{HeaderMap, HeaderValue, Uri, header::HOST, request, uri::PathAndQuery};
+use http::{HeaderValue, Uri, header::HOST, request, uri::PathAndQuery};
 
-use super::{Selection, Vary};
+use super::{Selection, Vary, content::is_query};
 
 /// The name under which a record is kept.
 ///
 /// The text reads `GET https://host/path?query`; a variant's has its selection after a space,
-/// which no URI contains.
+/// which no URI contains. The responses to QUERY are all variants, by what was asked.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     text: Box<str>,
     primary: usize,
 }
 
-const CLASS: &str = "GET ";
+const GET: &str = "GET ";
+const QUERY: &str = "QUERY ";
 
 impl Key {
-    /// The key of this request, for the `GET` class of methods.
+    /// The key of this request.
     ///
     /// Scheme and authority come from an absolute target; else the authority is `Host`'s and
     /// the scheme `http`. Both are compared as RFC 9110 §4.2.3 does: without case, and without
     /// a default port. Path and query are taken as they came.
     pub fn of(req: &request::Parts) -> Key {
+        let class = if is_query(&req.method) { QUERY } else { GET };
         if req.uri.authority().is_some() {
-            return Key::of_uri(&req.uri);
+            return Key::of_absolute(class, &req.uri);
         }
         let mut hosts = req.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
         let host = hosts.next().unwrap_or_default();
-        let mut origin = scheme(&req.uri, host.len());
+        let mut origin = scheme(class, &req.uri, host.len());
         push_authority(&mut origin, host);
         for other in hosts {
             // Which of them the origin heeds is not known, so this is neither's key.
@@ -43,19 +46,23 @@ impl Key {
         Key::join(origin, target(&req.uri))
     }
 
-    /// The key of an absolute URI.
+    /// The key of an absolute URI, for the `GET` class of methods.
     pub fn of_uri(uri: &Uri) -> Key {
+        Key::of_absolute(GET, uri)
+    }
+
+    fn of_absolute(class: &str, uri: &Uri) -> Key {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         // Userinfo is no part of what is identified.
         let authority = authority.rsplit('@').next().unwrap_or_default();
-        let mut origin = scheme(uri, authority.len());
+        let mut origin = scheme(class, uri, authority.len());
         push_authority(&mut origin, authority.as_bytes());
         Key::join(origin, target(uri))
     }
 
-    /// The key of another target of the same origin.
+    /// The key of another target of the same origin, for the `GET` class of methods.
     pub(super) fn sibling(&self, target: &PathAndQuery) -> Key {
-        Key::join([CLASS, self.origin()].concat(), target.as_str())
+        Key::join([GET, self.origin()].concat(), target.as_str())
     }
 
     fn join(mut text: String, target: &str) -> Key {
@@ -103,11 +110,22 @@ impl Key {
         &self.text[..self.primary]
     }
 
+    /// The URI alone: the same for all classes of methods.
+    pub fn uri(&self) -> &str {
+        self.primary().split_once(' ').map_or("", |(_, uri)| uri)
+    }
+
+    /// The keys of this URI, of each class of methods.
+    pub(crate) fn of_each_class(&self) -> [Key; 2] {
+        starts(self.uri()).map(|text| Key::parse(&text))
+    }
+
     /// Whether this is the URI of `top`, or one below it: `/a`, `/a/b` and `/a?b` are below `/a`,
     /// and `/ab` is not. A `top` that ends with a separator has all that begins with it below it.
+    /// The class of methods does not matter.
     pub fn is_below(&self, top: &Key) -> bool {
-        let top = top.primary();
-        self.primary().strip_prefix(top).is_some_and(|rest| {
+        let top = top.uri();
+        self.uri().strip_prefix(top).is_some_and(|rest| {
             rest.is_empty()
                 || top.ends_with(['/', '?', '&', '='])
                 || rest.starts_with(['/', '?', '&'])
@@ -119,9 +137,14 @@ impl Key {
         format!("{} {:016x} ", self.primary(), vary.epoch)
     }
 
+    /// How the keys begin of everything whose URI begins as this one.
+    pub(crate) fn starts(&self) -> [String; 2] {
+        starts(self.uri())
+    }
+
     /// How the keys of everything of this origin begin.
-    pub(crate) fn start_of_origin(&self) -> String {
-        [CLASS, self.origin(), "/"].concat()
+    pub(crate) fn starts_of_origin(&self) -> [String; 2] {
+        starts(&[self.origin(), "/"].concat())
     }
 
     /// Scheme and authority, as `https://host`.
@@ -135,7 +158,7 @@ impl Key {
     }
 
     fn split(&self) -> (&str, &str) {
-        let uri = self.primary().strip_prefix(CLASS).unwrap_or_default();
+        let uri = self.uri();
         let authority = uri.find("://").map_or(0, |at| at + "://".len());
         let path = uri[authority..]
             .find('/')
@@ -157,10 +180,14 @@ impl fmt::Debug for Key {
 }
 
 impl Vary {
-    /// The key under which the variant for these request headers is kept.
-    pub fn key(&self, primary: &Key, headers: &HeaderMap) -> Key {
-        primary.variant(self, &self.fields.select(headers))
+    /// The key under which the variant for this request is kept.
+    pub fn key(&self, primary: &Key, req: &request::Parts) -> Key {
+        primary.variant(self, &self.select(req))
     }
+}
+
+fn starts(uri: &str) -> [String; 2] {
+    [GET, QUERY].map(|class| [class, uri].concat())
 }
 
 fn target(uri: &Uri) -> &str {
@@ -168,11 +195,11 @@ fn target(uri: &Uri) -> &str {
 }
 
 /// The beginning of a key's text, with room for the rest: a key is made for every request.
-fn scheme(uri: &Uri, authority: usize) -> String {
+fn scheme(class: &str, uri: &Uri, authority: usize) -> String {
     let scheme = uri.scheme_str().unwrap_or("http");
-    let length = CLASS.len() + scheme.len() + "://".len() + authority + target(uri).len();
+    let length = class.len() + scheme.len() + "://".len() + authority + target(uri).len();
     let mut text = String::with_capacity(length);
-    text.push_str(CLASS);
+    text.push_str(class);
     text.extend(scheme.chars().map(|c| c.to_ascii_lowercase()));
     text.push_str("://");
     text
@@ -182,9 +209,9 @@ fn scheme(uri: &Uri, authority: usize) -> String {
 /// anything: what is no part of a host is escaped, so that it cannot pass for a path or for
 /// another host.
 fn push_authority(text: &mut String, authority: &[u8]) {
-    let default_port: &[u8] = match text.as_str() {
-        "GET http://" => b":80",
-        "GET https://" => b":443",
+    let default_port: &[u8] = match text.split_once(' ') {
+        Some((_, "http://")) => b":80",
+        Some((_, "https://")) => b":443",
         _ => b":",
     };
     let without = |port: &[u8]| {

@@ -4,6 +4,7 @@
 //! every answer is an enum that carries what is needed to act on it. Nothing here reads a clock,
 //! touches a store, waits, or sees a body.
 
+mod content;
 mod date;
 mod directives;
 mod etag;
@@ -33,6 +34,7 @@ use http::{HeaderMap, request, response};
 use self::date::MAX_DELTA;
 use self::freshness::Exchange;
 pub use self::{
+    content::{Content, Digest},
     directives::{RequestDirectives, ResponseDirectives},
     freshness::{Lifetime, Source},
     head::{Head, StoredHead},

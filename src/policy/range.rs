@@ -8,7 +8,7 @@ use http::{
     request,
 };
 
-use super::{Head, date, etag::ETag, list};
+use super::{Head, content::is_query, date, etag::ETag, list};
 
 /// A part of a body: `first` to `last`, both included, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,8 @@ fn wanted(req: &request::Parts, head: &Head, len: u64) -> Option<Vec<ByteRange>>
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return None;
     };
-    if req.method != Method::GET || !if_range(req, head) {
+    let ranged = req.method == Method::GET || is_query(&req.method);
+    if !ranged || !if_range(req, head) {
         return None;
     }
     parse(line.as_bytes(), len)

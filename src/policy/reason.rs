@@ -34,6 +34,10 @@ pub enum Reason {
     RequestDirective,
     /// The request needs a body, an upgrade or a method-specific treatment.
     RequestBody,
+    /// The content of a QUERY is longer than is looked at.
+    QueryTooLarge,
+    /// What a QUERY asks is not known for sure: it has no content type, or did not come in time.
+    QueryUnclear,
     /// The body is larger than may be stored.
     TooLarge,
     /// The bodies being received take up all the room that is set aside for them.
@@ -62,6 +66,8 @@ impl Reason {
             Reason::Stale => "stale",
             Reason::RequestDirective => "request-directive",
             Reason::RequestBody => "request-body",
+            Reason::QueryTooLarge => "query-too-large",
+            Reason::QueryUnclear => "query-unclear",
             Reason::TooLarge => "too-large",
             Reason::Busy => "busy",
             Reason::Purged => "purged",

@@ -12,7 +12,8 @@ use http::{
 };
 
 use super::{
-    Admit, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies, list, reference,
+    Admit, Content, Digest, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies,
+    list, reference,
 };
 
 /// How long a response that can be validated is of use after it went stale.
@@ -20,15 +21,18 @@ const FOR_VALIDATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether the cache has a part in a request.
 pub(super) fn admit(req: &request::Parts) -> Admit {
-    if !matches!(req.method, Method::GET | Method::HEAD) {
+    let read = matches!(req.method, Method::GET | Method::HEAD);
+    match Content::of(req) {
+        Some(Content::Known(_)) => {}
+        Some(Content::Unknown(reason)) => return Admit::Pass(reason),
+        None if read => {}
         // An unknown method may be unsafe (§4.4).
-        return if is_safe(&req.method) || req.method == Method::CONNECT {
-            Admit::Pass(Reason::Method)
-        } else {
-            Admit::Invalidate
-        };
+        None if is_safe(&req.method) || req.method == Method::CONNECT => {
+            return Admit::Pass(Reason::Method);
+        }
+        None => return Admit::Invalidate,
     }
-    if has_body(&req.headers) || asks_for_upgrade(&req.headers) {
+    if (read && has_body(&req.headers)) || asks_for_upgrade(&req.headers) {
         return Admit::Pass(Reason::RequestBody);
     }
     // Such a request might be answered from the store (§5.2.1.5), but nothing of it may be kept,
@@ -79,6 +83,7 @@ fn method_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
     match req.method {
         Method::GET => None,
         Method::POST if answers_get(req, head) => None,
+        _ if Digest::of(req).is_some() => None, // RFC 10008 §2.7
         _ => Some(Reason::Method),
     }
 }

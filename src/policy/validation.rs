@@ -11,7 +11,9 @@ use http::{
 };
 
 use super::{
-    Head, Policy, Precondition, date,
+    Head, Policy, Precondition,
+    content::is_query,
+    date,
     etag::{ETag, Tags},
     freshness::{self, Exchange},
     hop, list,
@@ -139,7 +141,7 @@ fn stored_tag(head: &Head) -> ETag<'_> {
 
 /// The client's own conditions, in the order of RFC 9110 §13.2.2, applied as §4.3.2 says.
 pub(super) fn precondition(req: &request::Parts, head: &Head) -> Precondition {
-    let is_read = matches!(req.method, Method::GET | Method::HEAD);
+    let is_read = matches!(req.method, Method::GET | Method::HEAD) || is_query(&req.method);
     if !is_read || !(head.status() == StatusCode::OK || head.part.is_some()) {
         return Precondition::Proceed;
     }

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fmt::Write, sync::Arc, time::SystemTime};
 use http::{
     HeaderMap, HeaderName,
     header::{self, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE},
+    request,
 };
 
-use super::list;
+use super::{Digest, list};
 
 /// What a response's `Vary` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,30 @@ pub struct Vary {
     pub fields: Fields,
     /// Until when the longest-lived variant is kept.
     pub until: SystemTime,
+}
+
+// === impl Vary ===
+
+impl Vary {
+    /// The mark of variants that nobody has stored yet: all that is asked of a QUERY's URI is apart
+    /// by what is asked alone, as far as is known.
+    pub(crate) fn unknown() -> Vary {
+        Vary {
+            epoch: 0,
+            fields: Fields::new([]),
+            until: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// What this request selects: by these fields, and by its content if it is a QUERY (RFC 10008
+    /// §2.7).
+    pub fn select(&self, req: &request::Parts) -> Selection {
+        let fields = self.fields.select(&req.headers);
+        match Digest::of(req) {
+            Some(digest) => Selection(format!("{digest}&{}", fields.0).into()),
+            None => fields,
+        }
+    }
 }
 
 // === impl Varies ===

@@ -6,7 +6,7 @@ use http::{Method, Request, StatusCode, Version, header};
 use super::error::ApiError;
 
 /// The methods that larder forwards.
-const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const FORWARDED: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Refuses what cannot be forwarded safely.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {

@@ -140,6 +140,7 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let forward = match *request.method() {
             Method::GET | Method::HEAD => Forward::Miss,
+            _ if request.method().as_str() == "QUERY" => Forward::Miss,
             _ => Forward::Method,
         };
         ResponseFuture {

@@ -14,6 +14,7 @@ use crate::{
     cache::{CacheHandle, CacheLayer},
     log::LogLayer,
     metrics::Metrics,
+    query::QueryLayer,
     upstream::{Upstream, tls},
 };
 
@@ -64,13 +65,15 @@ impl Parts {
     + 'static
     where
         Q: Body<Data = Bytes> + Send + 'static,
-        Q::Error: Into<BoxError>,
+        Q::Error: Into<BoxError> + Send,
     {
         ServiceBuilder::new()
             // Makes responses of errors, here and nowhere else.
             .layer(RescueLayer)
             // Counts hits and misses, and what came of them: below the rescue it sees the errors.
             .layer(self.metrics.layer())
+            // Reads what a QUERY asks, which is part of its key.
+            .layer(QueryLayer::new())
             // Answers from the store, or lets one request for each key go on.
             .layer(self.cache.clone())
             // Counts what the upstream was asked, and how it answered.

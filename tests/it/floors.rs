@@ -13,6 +13,7 @@ fn may_import(part: &str) -> Option<&'static [&'static str]> {
         "body_end" | "clock" | "outcome" | "policy" => Some(&[]),
         "store" => Some(&["clock", "policy"]),
         "cache" => Some(&["clock", "outcome", "policy", "store"]),
+        "query" => Some(&["policy"]),
         "log" | "metrics" | "upstream" => Some(GROUND),
         "proxy" | "lib" | "main" => None, // anything
         other => panic!("src/{other}: say on which floor it stands"),

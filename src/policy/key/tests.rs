@@ -6,7 +6,10 @@ use http::HeaderName;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Fields, testing::request};
+use crate::policy::{
+    Content, Digest, Fields,
+    testing::{get, request},
+};
 
 fn absolute(uri: &str) -> String {
     Key::of(&request("GET", uri, &[("host", "ignored.example")]))
@@ -99,14 +102,38 @@ fn all_methods_share_the_class() {
 }
 
 #[test]
+fn a_query_is_of_another_class_and_the_same_uri() {
+    let of = |method| Key::of(&request(method, "https://A.example:443/b?c", &[]));
+    let query = of("QUERY");
+    assert_eq!(query.as_str(), "QUERY https://a.example/b?c");
+    assert_ne!(query, of("GET"));
+    assert_eq!(query.uri(), of("GET").uri());
+    assert_eq!(
+        (query.origin(), query.target()),
+        ("https://a.example", "/b?c")
+    );
+    assert_eq!(of("GET").of_each_class(), [of("GET"), query]);
+}
+
+#[test]
+fn what_a_query_asks_selects() {
+    let asking = |byte| {
+        let mut req = request("QUERY", "http://a.example/", &[("foo", "1")]);
+        req.extensions
+            .insert(Content::Known(Digest::new([byte; 32])));
+        marker(1).key(&Key::of(&req), &req)
+    };
+    assert_eq!(asking(1), asking(1));
+    assert_ne!(asking(1), asking(2));
+    assert_eq!(asking(1).primary(), "QUERY http://a.example/");
+    let unasked = request("QUERY", "http://a.example/", &[("foo", "1")]);
+    assert_ne!(marker(1).key(&Key::of(&unasked), &unasked), asking(1));
+}
+
+#[test]
 fn variants_are_apart_from_each_other_and_from_the_primary() {
     let primary = Key::of(&request("GET", "http://a.example/", &[]));
-    let key = |epoch, value: &str| {
-        marker(epoch).key(
-            &primary,
-            &crate::policy::testing::headers(&[("foo", value)]),
-        )
-    };
+    let key = |epoch, value: &str| marker(epoch).key(&primary, &get(&[("foo", value)]));
     assert_ne!(key(1, "a"), key(2, "a"));
     assert_ne!(key(1, "a"), key(1, "b"));
     assert_ne!(key(1, ""), primary);
@@ -119,8 +146,7 @@ fn variants_are_apart_from_each_other_and_from_the_primary() {
 #[test]
 fn secrets_in_a_selection_are_not_printed() {
     let primary = Key::of(&request("GET", "http://a.example/", &[]));
-    let headers = crate::policy::testing::headers(&[("foo", "secret")]);
-    let key = marker(7).key(&primary, &headers);
+    let key = marker(7).key(&primary, &get(&[("foo", "secret")]));
     assert!(key.as_str().contains("secret"));
     assert_eq!(format!("{key:?}"), "Key(GET http://a.example/ …)");
     assert_eq!(format!("{primary:?}"), "Key(GET http://a.example/)");
@@ -147,7 +173,7 @@ proptest! {
         prop_assert_eq!(primary.primary(), primary.as_str());
         prop_assert_eq!(&Key::parse(primary.as_str()), &primary);
         prop_assert!(primary.as_str().ends_with(&path));
-        let variant = marker(1).key(&primary, &crate::policy::testing::headers(&[("foo", &foo)]));
+        let variant = marker(1).key(&primary, &get(&[("foo", &foo)]));
         let read = Key::parse(variant.as_str());
         prop_assert_eq!(read.primary(), primary.as_str());
         prop_assert_eq!(read, variant);
@@ -189,6 +215,7 @@ fn below_is_what_adds_segments_or_parameters() {
     ] {
         assert!(!below(own, top), "{own} {top}");
     }
+    assert!(Key::parse("QUERY http://h/a/b").is_below(&Key::parse("GET http://h/a")));
     let variant = Key::parse("GET http://h/a/b 00000000000000ff x=/c");
     assert!(variant.is_below(&Key::parse("GET http://h/a")));
     assert!(!variant.is_below(&Key::parse("GET http://h/a/b/c")));
@@ -197,9 +224,9 @@ fn below_is_what_adds_segments_or_parameters() {
 #[test]
 fn variants_begin_as_their_mark_says() {
     let key = Key::of(&request("GET", "http://h/a", &[]));
-    let variant = |epoch| marker(epoch).key(&key, &HeaderMap::new());
+    let variant = |epoch| marker(epoch).key(&key, &get(&[]));
     let start = key.start_of_variants(&marker(7));
     assert!(variant(7).as_str().starts_with(&start));
     assert!(!variant(8).as_str().starts_with(&start));
-    assert_eq!(key.start_of_origin(), "GET http://h/");
+    assert_eq!(key.starts_of_origin(), ["GET http://h/", "QUERY http://h/"]);
 }

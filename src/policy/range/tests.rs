@@ -113,6 +113,7 @@ fn only_a_get_of_a_200() {
         policy.select(&req, &head(&policy, status, &[]), 10)
     };
     assert_eq!(select("GET", 200), parts(&[(0, 0)]));
+    assert_eq!(select("QUERY", 200), parts(&[(0, 0)]));
     assert_eq!(select("HEAD", 200), Selected::Whole);
     assert_eq!(select("GET", 404), Selected::Whole);
     assert_eq!(select("GET", 203), Selected::Whole);

@@ -28,6 +28,25 @@ const fn secs(seconds: u64) -> Keep {
 }
 
 #[test]
+fn a_query_is_looked_up_where_it_is_known_what_it_asks() {
+    let mut req = request("QUERY", "/", &[("content-length", "2")]);
+    let fresh = [("cache-control", "max-age=5")];
+    assert_eq!(admit(&req), Admit::Pass(Reason::Method));
+    let unkept = Keep::No(Reason::Method);
+    assert_eq!(kept(&Policy::origin(), &req, 200, &fresh), unkept);
+    let reason = Reason::QueryTooLarge;
+    req.extensions.insert(Content::Unknown(reason));
+    assert_eq!(admit(&req), Admit::Pass(reason));
+    assert_eq!(kept(&Policy::origin(), &req, 200, &fresh), unkept);
+    let known = Content::Known(Digest::new([7; 32]));
+    req.extensions.insert(known);
+    assert_eq!(admit(&req), Admit::Lookup);
+    assert_eq!(kept(&Policy::origin(), &req, 200, &fresh), secs(5));
+    req.method = Method::PUT;
+    assert_eq!(admit(&req), Admit::Invalidate);
+}
+
+#[test]
 fn methods() {
     let admit = |method: &str, fields: &[(&str, &str)]| admit(&request(method, "/", fields));
     for method in ["GET", "HEAD"] {

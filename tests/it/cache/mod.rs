@@ -4,6 +4,7 @@ mod bodies;
 mod methods;
 mod parts;
 mod purging;
+mod querying;
 mod reusing;
 mod sharing;
 mod telling;

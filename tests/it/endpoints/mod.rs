@@ -12,6 +12,7 @@ mod framing;
 mod interim;
 mod logs;
 mod pages;
+mod querying;
 mod redis;
 mod refusals;
 mod reverse;

@@ -68,7 +68,7 @@ impl Script {
     }
 }
 
-impl Service<Request<Body>> for Script {
+impl<Q> Service<Request<Q>> for Script {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Boxed<Result<Response<Body>, Infallible>>;
@@ -77,7 +77,7 @@ impl Service<Request<Body>> for Script {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, req: Request<Body>) -> Self::Future {
+    fn call(&mut self, req: Request<Q>) -> Self::Future {
         let (parts, _) = req.into_parts();
         let mut calls = self.calls.lock().unwrap();
         calls.push(parts.clone());
@@ -123,7 +123,7 @@ impl Larder {
 
     pub(crate) async fn send(&self, req: Request<Body>) -> Response<Body> {
         let erased = |res: Response<ResponseBody<Body>>| res.map(BodyExt::boxed_unsync);
-        let mut service = self.service.clone().map_response(erased);
+        let mut service = ServiceExt::<Request<Body>>::map_response(self.service.clone(), erased);
         let answer: Boxed<Result<_, Infallible>> = Box::pin(service.call(req));
         let Ok(res) = answer.await;
         res
