@@ -8,7 +8,7 @@ if grep -qs "\"version\": *\"$edition\"" node_modules/http-cache-tests/package.j
     exit 0
 fi
 if ! command -v npm >/dev/null 2>&1; then
-    echo "Node 20 or later, with npm, is missing: the public HTTP cache tests need it" >&2
+    echo "Node 20.11 or later, with npm, is missing: the public HTTP cache tests need it" >&2
     exit 1
 fi
 echo "http-cache-tests $edition is missing: npm installs it"

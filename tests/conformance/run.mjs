@@ -33,7 +33,8 @@ if (!built) {
 if (spawnSync('sh', [join(here, 'install.sh')], { stdio: 'inherit' }).status !== 0) process.exit(1)
 
 const children = []
-process.on('exit', () => children.forEach((child) => child.kill()))
+// One that could not be started has no number, and to kill it would be to kill ourselves.
+process.on('exit', () => children.filter(({ pid }) => pid).forEach((child) => child.kill()))
 
 async function freePort () {
   const server = createServer().listen(0, '127.0.0.1')
