@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Core<S> {
     pub(super) gate: Gate,
     pub(super) changes: Changes,
     pub(super) shy: Shy,
+    /// A rule about queries was stored in the life of this process.
+    pub(super) searches: AtomicBool,
     pub(super) budget: Arc<Budget>,
 }
 
@@ -61,6 +63,8 @@ pub(super) enum Landing {
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) head: Arc<Head>,
+    /// The key of the URI that it was asked for.
+    pub(super) key: Key,
     pub(super) recording: Recording,
     pub(super) variant: Option<Variant>,
     pub(super) verdict: Verdict,
@@ -111,6 +115,11 @@ impl Found {
             part,
             is_query: false,
         }
+    }
+
+    /// There is no response for the request, nor a part of one.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.entry.is_none() && self.part.is_none()
     }
 
     /// Why the request is forwarded if there is no entry.
@@ -192,28 +201,30 @@ impl<S: Store> Core<S> {
         entry: Entry,
         keep: Duration,
     ) {
-        let key = &trip.key;
-        let Some(_passing) = self.gate.pass(trip.ticket, key, &entry.head).await else {
+        let asked = trip.exact();
+        let Some(_passing) = self.gate.pass(trip.ticket, asked, &entry.head).await else {
             return;
         };
+        let key = &self.place(trip, &entry.head, keep).await;
         match variant {
             None => self.put(key, entry, keep).await,
             Some(variant) => {
-                let vary = self.current(trip, &variant.vary).await;
+                let vary = self.current(trip, key, &variant.vary).await;
                 let own = key.variant(&vary, &variant.selection);
                 self.put(&own, entry, keep).await;
                 self.mark(key, &vary, keep).await;
             }
         }
+        self.changes.add(&trip.key);
         self.changes.add(key);
     }
 
     /// The mark to store by: what was first asked of one URI at the same time, and differs, is
     /// stored under one mark.
-    async fn current(&self, trip: &Trip, vary: &Arc<Vary>) -> Arc<Vary> {
-        if trip.found.is_query
-            && trip.found.marker.is_none()
-            && let Ok(Some(Record::Vary(stored))) = self.store.get(&trip.key).await
+    async fn current(&self, trip: &Trip, key: &Key, vary: &Arc<Vary>) -> Arc<Vary> {
+        let unseen = *key != trip.key || trip.found.is_query && trip.found.marker.is_none();
+        if unseen
+            && let Ok(Some(Record::Vary(stored))) = self.store.get(key).await
             && stored.fields == vary.fields
         {
             return stored;
@@ -236,13 +247,17 @@ impl<S: Store> Core<S> {
     /// replaced, since the trip began.
     pub(super) async fn refresh(&self, trip: &Trip, entry: &Entry, keep: Duration) -> bool {
         let key = &trip.key;
-        let Some(_passing) = self.gate.pass(trip.ticket, key, &entry.head).await else {
+        let asked = trip.exact();
+        let Some(_passing) = self.gate.pass(trip.ticket, asked, &entry.head).await else {
             return false;
         };
         let head = Arc::clone(&entry.head);
         let kept = self.store.refresh(trip.seat(), entry.id, head, keep).await;
         if let Some(marker) = &trip.found.marker {
             self.mark(key, marker, keep).await;
+        }
+        if trip.asked.is_some() {
+            self.place(trip, &entry.head, keep).await; // the mark is of use for longer now
         }
         self.changes.add(key);
         kept.unwrap_or(false)
@@ -290,12 +305,16 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
-        self.flights.close(|flying, _| flying.uri() == key.uri());
+        self.flights.close(|flying, _| flying.path() == key.path());
         let [get, query] = key.of_each_class();
-        let removed = tokio::join!(self.store.remove(&get), self.store.remove(&query));
+        let removed = tokio::join!(
+            self.store.remove(&get),
+            self.store.remove(&query),
+            self.remove_same(key)
+        );
         self.changes.add(&get);
         self.changes.add(&query);
-        Ok(removed.0? | removed.1?)
+        Ok(removed.0? | removed.1? | removed.2?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request's way through the cache, top to bottom.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header::RANGE, request};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Admit, Digest, Keep, Key, Reason, Reuse, Vary},
+    policy::{Admit, Keep, Key, Reason, Reuse, Vary},
     store::Store,
 };
 
@@ -47,10 +47,11 @@ where
     R::Error: Into<BoxError>,
 {
     pub(super) async fn run(self) -> Answer<I, Q, R> {
-        let shown = self.core.debug_headers.then(|| shown(&self.parts));
+        let core = Arc::clone(&self.core);
+        let shown = core.debug_headers.then(|| asked(&self.parts));
         let mut res = self.answer().await?;
-        if let Some(key) = shown {
-            answer::show(&mut res, &key);
+        if let Some(asked) = shown {
+            answer::show(&mut res, &core.shown(&asked).await);
         }
         Ok(res)
     }
@@ -109,6 +110,7 @@ where
         };
         let trip = Trip {
             key,
+            asked: None,
             found: Found::NOTHING,
             why: Forward::Method,
             detail: None,
@@ -130,13 +132,21 @@ where
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
     async fn look_up(self) -> Answer<I, Q, R> {
         let core = Arc::clone(&self.core);
-        let key = Key::of(&self.parts);
+        let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
         loop {
             let ticket = core.gate.ticket();
-            let seen = core.changes.seen(&key);
+            let mut key = Cow::Borrowed(&exact);
+            let mut seen = core.changes.seen(&key);
             let now = core.clock.now();
-            let found = core.find(&key, hint.as_ref(), &self.parts).await;
+            let mut found = core.find(&key, hint.as_ref(), &self.parts).await;
+            if found.is_nothing()
+                && let Some(search) = core.search(&key).await
+            {
+                key = Cow::Owned(search.key(&key));
+                seen = core.changes.seen(&key);
+                found = core.find(&key, hint.as_ref(), &self.parts).await;
+            }
             let (why, detail) = match (&found.entry, &found.part) {
                 (Some(entry), _) => match core.policy.reuse(&entry.head, &self.parts, now) {
                     Reuse::Fresh { age, ttl } => {
@@ -146,7 +156,8 @@ where
                     Reuse::StaleWhileRevalidate { age, ttl } => {
                         let hit = Outcome::hit(ttl);
                         let res = answer::entry(&core, &self.parts, entry, age, hit);
-                        self.revalidate_behind(key, found, ticket);
+                        let (key, asked) = named(key, &exact);
+                        self.revalidate_behind(key, asked, found, ticket);
                         return Ok(res);
                     }
                     Reuse::Validate { fresh, reason } => (insisted(fresh), Some(reason)),
@@ -167,8 +178,10 @@ where
             if core.policy.only_if_cached(&self.parts) {
                 return Ok(answer::only_if_cached());
             }
+            let (key, asked) = named(key, &exact);
             let mut trip = Trip {
-                key: key.clone(),
+                key,
+                asked,
                 found,
                 why,
                 detail,
@@ -181,7 +194,7 @@ where
             }
             match core.flights.board(trip.seat()) {
                 Seat::Lead(lead) => {
-                    if core.changes.seen(&key) != seen || core.gate.ticket() != ticket {
+                    if core.changes.seen(&trip.key) != seen || core.gate.ticket() != ticket {
                         continue; // what was not found may be there by now
                     }
                     trip.lead = Some(lead);
@@ -213,9 +226,10 @@ where
     }
 
     /// Fetches anew what was just served stale, once, behind the client's back (RFC 5861 §3).
-    fn revalidate_behind(mut self, key: Key, found: Found, ticket: Ticket) {
+    fn revalidate_behind(mut self, key: Key, asked: Option<Key>, found: Found, ticket: Ticket) {
         let mut trip = Trip {
             key,
+            asked,
             found,
             why: Forward::Stale,
             detail: None,
@@ -235,13 +249,11 @@ where
     }
 }
 
-/// What is shown of a request's key: without the variant's selection, which may hold what is
-/// secret, save the digest of what it asks.
-fn shown(parts: &request::Parts) -> String {
-    let key = Key::of(parts);
-    match Digest::of(parts) {
-        Some(digest) => format!("{} {digest}", key.as_str()),
-        None => key.as_str().to_owned(),
+/// The key of a trip, and that of the URI that was asked for where it is another.
+fn named(key: Cow<'_, Key>, exact: &Key) -> (Key, Option<Key>) {
+    match key {
+        Cow::Borrowed(key) => (key.clone(), None),
+        Cow::Owned(key) => (key, Some(exact.clone())),
     }
 }
 

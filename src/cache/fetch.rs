@@ -22,6 +22,9 @@ use crate::{
 /// A request on its way to the origin.
 pub(super) struct Trip {
     pub(super) key: Key,
+    /// The key of the URI that was asked for, where `key` is that of all that is the same by the
+    /// rule of its path.
+    pub(super) asked: Option<Key>,
     pub(super) found: Found,
     pub(super) why: Forward,
     pub(super) detail: Option<Reason>,
@@ -33,6 +36,11 @@ pub(super) struct Trip {
 }
 
 impl Trip {
+    /// The key of the URI that was asked for.
+    pub(super) fn exact(&self) -> &Key {
+        self.asked.as_ref().unwrap_or(&self.key)
+    }
+
     /// The key of what is asked for: the variant's, where there are variants.
     pub(super) fn seat(&self) -> &Key {
         self.found.variant.as_ref().unwrap_or(&self.key)

@@ -67,7 +67,7 @@ impl Gate {
     /// else purged it since `ticket` was taken.
     pub(super) async fn supersede(&self, ticket: Ticket, key: &Key) -> Option<Ticket> {
         let mut journal = self.journal.write().await;
-        let good = ticket.is_good(&journal, |purge| purge.concerns_key(key));
+        let good = ticket.is_good(&journal, |purge| purge.may_concern(key));
         let renewed = self.write(&mut journal, Purge::Uri(key.clone()));
         good.then_some(renewed)
     }

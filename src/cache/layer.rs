@@ -1,6 +1,6 @@
 //! [`CacheLayer`]: settings and shared state, and the handle by which a cache is controlled.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tower::Layer;
 
@@ -75,6 +75,7 @@ impl<S: Store> CacheLayer<S> {
                 gate: Gate::new(),
                 changes: Changes::new(),
                 shy: Shy::new(),
+                searches: AtomicBool::new(false),
                 budget: Budget::new(Self::MAX_IN_FLIGHT),
             },
         }

@@ -6,7 +6,8 @@
 //! - `flight`, `recording`, `gate`, `changes`, `shy` and `budget` each do one thing for concurrent
 //!   requests, and know keys and bytes only;
 //! - `purge` says what is to be forgotten, and has it forgotten;
-//! - `core` holds what all clones of a layer share, and finds and stores records;
+//! - `core` holds what all clones of a layer share, and finds and stores records; `search` knows of
+//!   which queries not all matters;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
 //!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others read along, and `answer` makes
@@ -29,6 +30,7 @@ mod parts;
 mod purge;
 mod recording;
 mod returned;
+mod search;
 mod service;
 mod share;
 mod shy;

@@ -67,9 +67,25 @@ impl Purge {
         }
     }
 
-    /// Whether this is about the response that has this head under `key`.
+    /// The same of a response to come, which may say that not all of its query matters.
+    pub(super) fn may_concern(&self, key: &Key) -> bool {
+        match self {
+            Purge::Uri(uri) => key.path() == uri.path(),
+            Purge::Below(top) => key.is_below(top) || key.search_mark().is_below(top),
+            _ => self.concerns_key(key),
+        }
+    }
+
+    /// Whether this is about the response that has this head under `key`, or answers more than
+    /// that.
     pub(super) fn concerns(&self, key: &Key, head: &Head) -> bool {
-        self.concerns_key(key)
+        let by_key = self.concerns_key(key)
+            || match (self, head.search()) {
+                (Purge::Uri(uri), Some(rule)) => rule.is_same(key, uri),
+                (Purge::Below(top), Some(_)) => key.search_mark().is_below(top),
+                _ => false,
+            };
+        by_key
             && match self {
                 Purge::All | Purge::Uri(_) | Purge::Below(_) => true,
                 Purge::Tag(tag) => head.tags().any(|other| other == *tag),
@@ -83,7 +99,7 @@ impl Purge {
             Some(Landing::Live(live)) => self.concerns(key, &live.head),
             Some(Landing::Stored(entry) | Landing::Stale(entry)) => self.concerns(key, &entry.head),
             Some(Landing::Alone) => false,
-            None => self.concerns_key(key),
+            None => self.may_concern(key),
         }
     }
 
@@ -161,14 +177,21 @@ impl<S: Store> Core<S> {
         key: &Key,
         manner: Manner,
     ) -> Result<Purged, StoreError> {
+        let key = Key::parse(key.primary());
         let [get, query] = key.of_each_class();
         let found = tokio::join!(self.store.get(&get), self.store.get(&query));
-        if manner == Manner::Forget {
-            self.remove(key).await?;
+        let mut all = vec![(get, found.0), (query, found.1)];
+        if let Ok(Some(Record::Search(search))) = self.store.get(&key.search_mark()).await {
+            let same = search.key(&key);
+            let found = self.store.get(&same).await;
+            all.push((same, found));
         }
-        let (mut alone, mut variants) = (None, Vec::new());
-        for (key, found) in [(get, found.0?), (query, found.1?)] {
-            match found {
+        if manner == Manner::Forget {
+            self.remove(&key).await?;
+        }
+        let (mut alone, mut variants) = (Vec::new(), Vec::new());
+        for (key, found) in all {
+            match found? {
                 Some(Record::Vary(vary)) => variants.push(key.start_of_variants(&vary)),
                 Some(Record::Response(entry)) => {
                     if manner == Manner::Expire {
@@ -179,14 +202,14 @@ impl<S: Store> Core<S> {
                             _ => drop(self.store.remove(&key).await?),
                         }
                     }
-                    alone = Some(key);
+                    alone.push(key);
                 }
-                None => {}
+                Some(Record::Search(_)) | None => {}
             }
         }
         let mut purged = self.sweep(purge, &variants, manner).await?;
-        if let Some(key) = alone {
-            purged.add(&key);
+        for key in &alone {
+            purged.add(key);
         }
         Ok(purged)
     }
@@ -210,11 +233,15 @@ impl<S: Store> Core<S> {
                     Manner::Count => Sweep::Keep,
                 }
             }
-            Front::Vary(_) if purge.is_by_key() && purge.concerns_key(key) => match manner {
-                Manner::Forget => Sweep::Remove,
-                Manner::Expire | Manner::Count => Sweep::Keep,
-            },
-            Front::Response { .. } | Front::Vary(_) => Sweep::Keep,
+            Front::Response { .. } => Sweep::Keep,
+            Front::Vary(_) | Front::Search(_) => {
+                let gone = purge.is_by_key() && purge.concerns_key(key);
+                if gone && manner == Manner::Forget {
+                    Sweep::Remove
+                } else {
+                    Sweep::Keep
+                }
+            }
         };
         for start in starts {
             self.store.sweep(start, &judge).await?;

@@ -46,7 +46,7 @@ impl<S: Store> Returned<S> {
         let head = policy.freshen(&old.head, &self.asked, &self.res, sent, received);
         // A 304 that speaks of another response than it was asked for, or that would select this
         // one by other fields, freshens nothing: the next request fetches it anew.
-        let head = head.filter(|head| head.varies() == old.head.varies());
+        let head = head.filter(|head| selects_as(head, &old));
         self.renewed(old, head).await
     }
 
@@ -65,7 +65,7 @@ impl<S: Store> Returned<S> {
         };
         let policy = &self.core.policy;
         let head = policy.freshen_by_head(&old.head, length, &self.res, sent, received);
-        match head.filter(|head| head.varies() == old.head.varies()) {
+        match head.filter(|head| selects_as(head, &old)) {
             Some(head) if whole => return self.renewed(old, Some(head)).await,
             Some(_) => {} // a part is completed, not freshened
             None => drop(self.core.store.remove(self.trip.seat()).await),
@@ -254,6 +254,7 @@ impl<S: Store> Returned<S> {
         let live = Live {
             variant: core.variant_of(&head, marker, &asked, received + keep),
             head: Arc::new(head),
+            key: trip.exact().clone(),
             recording,
             verdict: Verdict::default(),
         };
@@ -280,6 +281,11 @@ impl<S: Store> Returned<S> {
         answer::tell(&mut answer, outcome);
         answer
     }
+}
+
+/// Whether the response would be stored under the same key with this head.
+fn selects_as(head: &Head, old: &Entry) -> bool {
+    head.varies() == old.head.varies() && head.search() == old.head.search()
 }
 
 /// The length that a response's head states for its body.

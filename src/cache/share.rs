@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Reuse, Vary},
+    policy::{Key, Reuse, Vary},
     store::Store,
 };
 
@@ -45,6 +45,8 @@ pub(super) fn share<S: Store, R>(
             let usable = core.policy.stale_if_error(&entry.head, req, now);
             usable.map(|(age, ttl)| answer::entry(core, req, entry, age, collapsed(why, ttl)))
         }
+        // By a rule that its answer took back, or made another.
+        Landing::Live(live) if !live.answers(&Key::of(req)) => None,
         Landing::Live(live) => match other_variant(live, req) {
             Some(vary) if mark.is_some_and(|mark| mark.epoch == vary.epoch) => None,
             Some(vary) => return Shared::LookBy(vary),

@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    Head, Part, Policy, ResponseDirectives, Silent, StoredHead, Varies,
+    Head, Part, Policy, ResponseDirectives, Rule, Silent, StoredHead, Varies,
     date::{self, MAX_DELTA},
     directives, head, hop, list, storing,
 };
@@ -89,6 +89,7 @@ pub(super) fn build(
     headers.insert(AGE, initial_age.as_secs().into());
     Head {
         varies: Varies::parse(&headers),
+        search: Rule::parse(&headers),
         part: Part::of(status, &headers),
         sets_cookie,
         directives,

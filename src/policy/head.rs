@@ -11,7 +11,7 @@ use http::{
     header::{AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY},
 };
 
-use super::{Lifetime, Part, ResponseDirectives, Varies, date};
+use super::{Lifetime, Part, ResponseDirectives, Rule, Varies, date};
 
 /// The head of a response as it is stored: hop-by-hop fields are gone, `Cache-Control` and
 /// the dates are parsed, age and lifetime are reckoned. Nothing is left to parse on a hit.
@@ -22,6 +22,7 @@ pub struct Head {
     pub(super) stored: StoredHead,
     pub(super) directives: ResponseDirectives,
     pub(super) varies: Varies,
+    pub(super) search: Option<Rule>,
     /// Which part of the representation it is about, if it is a 206 of one part.
     pub(super) part: Option<Part>,
     /// The response had a `Set-Cookie`, and did not say that all but it may be kept.
@@ -52,6 +53,7 @@ impl Head {
         Head {
             directives: ResponseDirectives::parse(&stored.headers),
             varies: Varies::parse(&stored.headers),
+            search: Rule::parse(&stored.headers),
             part: Part::of(stored.status, &stored.headers),
             sets_cookie: false,
             stored,
@@ -86,6 +88,11 @@ impl Head {
     /// What its `Vary` says.
     pub fn varies(&self) -> &Varies {
         &self.varies
+    }
+
+    /// What its `No-Vary-Search` says, if it says anything.
+    pub fn search(&self) -> Option<&Rule> {
+        self.search.as_ref()
     }
 
     /// Which part of a representation its body is, if it is but one.
@@ -161,7 +168,8 @@ impl Head {
             Varies::No | Varies::Always => 0,
         };
         let slots = headers.capacity() * SLOT + (headers.len() - headers.keys_len()) * EXTRA;
-        size_of::<Head>() + slots + text + unstored + selecting
+        let rule = self.search.as_ref().map_or(0, Rule::weight);
+        size_of::<Head>() + slots + text + unstored + selecting + rule
     }
 
     /// The entity tag, whatever it looks like.

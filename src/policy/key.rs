@@ -13,7 +13,9 @@ use super::{Selection, Vary, content::is_query};
 /// The name under which a record is kept.
 ///
 /// The text reads `GET https://host/path?query`; a variant's has its selection after a space,
-/// which no URI contains. The responses to QUERY are all variants, by what was asked.
+/// which no URI contains. The responses to QUERY are all variants, by what was asked. What answers
+/// many queries of one path (`No-Vary-Search`) has `https://host/path#epoch?what-matters` for its
+/// URI, and the mark of that path `https://host/path#`: no URI of a request has a fragment.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     text: Box<str>,
@@ -70,6 +72,10 @@ impl Key {
             text.push('/'); // `?query` after an empty path
         }
         text.push_str(target);
+        Key::whole(text)
+    }
+
+    fn whole(text: String) -> Key {
         Key {
             primary: text.len(),
             text: text.into_boxed_str(),
@@ -110,6 +116,36 @@ impl Key {
         &self.text[..self.primary]
     }
 
+    /// The URI up to its query.
+    pub fn path(&self) -> &str {
+        let uri = self.uri();
+        uri.find(['?', '#']).map_or(uri, |end| &uri[..end])
+    }
+
+    /// The query, without its question mark.
+    pub(super) fn query(&self) -> &str {
+        self.uri().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// Whether it is of the class of GET.
+    pub(crate) fn is_get(&self) -> bool {
+        self.text.starts_with(GET)
+    }
+
+    /// Whether there is a query, be it empty.
+    pub(crate) fn has_query(&self) -> bool {
+        self.uri().contains('?')
+    }
+
+    /// The key of the mark that tells which parts of a query do not matter here.
+    pub(crate) fn search_mark(&self) -> Key {
+        Key::whole([GET, self.path(), "#"].concat())
+    }
+
+    pub(super) fn with_search(&self, epoch: u64, query: &str) -> Key {
+        Key::whole(format!("{GET}{}#{epoch:016x}?{query}", self.path()))
+    }
+
     /// The URI alone: the same for all classes of methods.
     pub fn uri(&self) -> &str {
         self.primary().split_once(' ').map_or("", |(_, uri)| uri)
@@ -122,10 +158,19 @@ impl Key {
 
     /// Whether this is the URI of `top`, or one below it: `/a`, `/a/b` and `/a?b` are below `/a`,
     /// and `/ab` is not. A `top` that ends with a separator has all that begins with it below it.
-    /// The class of methods does not matter.
+    /// The class of methods does not matter. What answers many queries is below each of them.
     pub fn is_below(&self, top: &Key) -> bool {
-        let top = top.uri();
-        self.uri().strip_prefix(top).is_some_and(|rest| {
+        let (mut own, mut top) = (self.uri(), top.uri());
+        if own.contains('#') {
+            own = self.path();
+            if let Some((path, _)) = top.split_once('?') {
+                return own == path;
+            }
+        }
+        if let Some((path, _)) = top.split_once('#') {
+            top = path;
+        }
+        own.strip_prefix(top).is_some_and(|rest| {
             rest.is_empty()
                 || top.ends_with(['/', '?', '&', '='])
                 || rest.starts_with(['/', '?', '&'])
@@ -137,9 +182,9 @@ impl Key {
         format!("{} {:016x} ", self.primary(), vary.epoch)
     }
 
-    /// How the keys begin of everything whose URI begins as this one.
+    /// How the keys begin of everything whose path begins as this one.
     pub(crate) fn starts(&self) -> [String; 2] {
-        starts(self.uri())
+        starts(self.path())
     }
 
     /// How the keys of everything of this origin begin.

@@ -19,6 +19,7 @@ mod range;
 mod reason;
 mod reference;
 mod reuse;
+mod search;
 mod storing;
 mod structured;
 mod tags;
@@ -43,6 +44,7 @@ pub use self::{
     part::{Part, content_range},
     range::{ByteRange, Selected},
     reason::Reason,
+    search::{Rule, Search},
     vary::{Fields, Selection, Varies, Vary},
 };
 

@@ -1,5 +1,7 @@
 //! Structured fields (RFC 9651): strict, and whole or not at all.
 
+mod members;
+
 use std::{borrow::Cow, collections::BTreeMap, convert::Infallible};
 
 use http::{HeaderMap, HeaderName};
@@ -10,6 +12,8 @@ use sfv::{
         ParameterVisitor,
     },
 };
+
+pub(super) use self::members::{Member, members};
 
 /// The members of a dictionary. An inner list, which no field that is read here may have, is
 /// `None`.
@@ -156,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = (dictionary(&bytes), strings(&bytes));
+            let _ = (dictionary(&bytes), strings(&bytes), members(&bytes));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Records to bytes and back.
 //!
 //! ```text
-//!  0  "LRDR"          4  version (1)      5  kind: R response, V vary marker
+//!  0  "LRDR"          4  version (1)      5  kind: R response, V vary marker, S search marker
 //!  6  id: the response's EntryId, or the marker's epoch
 //! 14  length of the front
 //! 18  front           key, then head or marker
@@ -25,12 +25,13 @@ use bytes::{BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::{Entry, EntryId, Front, Payload, Record, payload::Verdict};
-use crate::policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary};
+use crate::policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
 const VERSION: u8 = 1;
 const RESPONSE: u8 = b'R';
 const VARY: u8 = b'V';
+const SEARCH: u8 = b'S';
 
 /// The length of magic, version, kind and id: what a response is told apart by.
 pub(super) const OPENING: usize = 14;
@@ -88,6 +89,19 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             }));
             out.into()
         }
+        Record::Search(search) => {
+            let mut out = opening(SEARCH, search.epoch).to_vec();
+            out.extend_from_slice(&front(key, |out| {
+                put_time(out, search.until);
+                out.put_u8(search.rule.only.into());
+                out.put_u8(search.rule.ordered.into());
+                out.put_u32(search.rule.names.len() as u32);
+                for name in &*search.rule.names {
+                    put_text(out, name.as_bytes());
+                }
+            }));
+            out.into()
+        }
     }
 }
 
@@ -111,6 +125,7 @@ pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
             body: input.payload()?,
         }),
         Front::Vary(vary) => Record::Vary(vary),
+        Front::Search(search) => Record::Search(search),
     };
     input.expect_at(bytes.len())?;
     Ok(record)
@@ -298,6 +313,7 @@ impl<'a> Input<'a> {
                 head: Arc::new(Head::restore(self.head()?)),
             },
             VARY => Front::Vary(Arc::new(self.vary(id)?)),
+            SEARCH => Front::Search(Arc::new(self.search(id)?)),
             _ => return Err(Damage::Value("kind")),
         };
         self.expect_at(end)?;
@@ -345,6 +361,28 @@ impl<'a> Input<'a> {
             fields: Fields::new(names?),
             until,
         })
+    }
+
+    fn search(&mut self, epoch: u64) -> Result<Search, Damage> {
+        let until = self.time()?;
+        let (only, ordered) = (self.flag()?, self.flag()?);
+        let count = self.u32()?;
+        let names: Result<Vec<&str>, _> = (0..count)
+            .map(|_| std::str::from_utf8(self.text()?).map_err(|_| Damage::Value("name")))
+            .collect();
+        Ok(Search {
+            epoch,
+            rule: Rule::new(names?, only, ordered),
+            until,
+        })
+    }
+
+    fn flag(&mut self) -> Result<bool, Damage> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Damage::Value("flag")),
+        }
     }
 
     fn payload(&mut self) -> Result<Payload, Damage> {

@@ -141,7 +141,7 @@ impl Store for MemoryStore {
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         let body = match &record {
             Record::Response(entry) => entry.body.data().len() as u64,
-            Record::Vary(_) => 0,
+            Record::Vary(_) | Record::Search(_) => 0,
         };
         let weight = weight(key, &record);
         if body > self.max_object || weight > self.heaviest || keep.is_zero() {
@@ -249,6 +249,7 @@ fn weight(key: &Key, record: &Record) -> u64 {
     let record = match record {
         Record::Response(entry) => entry.head.weight() + entry.body.weight(),
         Record::Vary(vary) => size_of_val(&**vary) + vary.fields.names().len() * 48,
+        Record::Search(search) => size_of_val(&**search) + search.rule.weight(),
     };
     (OVERHEAD + key.as_str().len() + record) as u64
 }

@@ -22,7 +22,7 @@ pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},
 };
-use crate::policy::{Head, Key, Vary};
+use crate::policy::{Head, Key, Search, Vary};
 
 /// A place where records are kept.
 ///
@@ -86,6 +86,8 @@ pub enum Front {
     },
     /// The mark that there are variants.
     Vary(Arc<Vary>),
+    /// The mark that not all of a query matters.
+    Search(Arc<Search>),
 }
 
 /// What becomes of a record that a [sweep](Store::sweep) came by.
@@ -106,6 +108,9 @@ pub enum Record {
     Response(Entry),
     /// The mark that the responses are kept under keys of their own, one for each variant.
     Vary(Arc<Vary>),
+    /// The mark that responses are kept under keys of their own, one for all queries that are the
+    /// same by its rule.
+    Search(Arc<Search>),
 }
 
 impl Record {
@@ -117,6 +122,7 @@ impl Record {
                 head: Arc::clone(head),
             },
             Record::Vary(vary) => Front::Vary(Arc::clone(vary)),
+            Record::Search(search) => Front::Search(Arc::clone(search)),
         }
     }
 }

@@ -166,6 +166,23 @@ proptest! {
 }
 
 #[test]
+fn search_markers_survive() {
+    let search = Arc::new(Search {
+        epoch: 7,
+        rule: Rule::new(["utm", "é 气", ""], true, false),
+        until: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
+    });
+    let bytes = encode(&key(), &Record::Search(search.clone()));
+    match decode(&key(), &bytes) {
+        Ok(Record::Search(got)) => assert_eq!(got, search),
+        other => panic!("{other:?}"),
+    }
+    for cut in 0..bytes.len() {
+        assert!(decode(&key(), &bytes.slice(..cut)).is_err(), "{cut}");
+    }
+}
+
+#[test]
 fn markers_survive() {
     let vary = vary();
     let bytes = encode(&key(), &Record::Vary(Arc::new(vary.clone())));
@@ -219,7 +236,7 @@ fn small_bodies_are_copied_and_large_ones_are_not() {
     for (len, shared) in [(100, false), (ZERO_COPY, true)] {
         let head = match decode(&key(), &small()).unwrap() {
             Record::Response(entry) => entry.head,
-            Record::Vary(_) => unreachable!("it is a response"),
+            Record::Vary(_) | Record::Search(_) => unreachable!("it is a response"),
         };
         let entry = Entry {
             id: EntryId(1),
@@ -232,7 +249,7 @@ fn small_bodies_are_copied_and_large_ones_are_not() {
             Record::Response(got) => {
                 assert_eq!(within.contains(&got.body.data().as_ptr()), shared);
             }
-            Record::Vary(_) => unreachable!("it is a response"),
+            Record::Vary(_) | Record::Search(_) => unreachable!("it is a response"),
         }
     }
 }

@@ -123,7 +123,7 @@ impl Store for RedisStore {
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         let body = match &record {
             Record::Response(entry) => entry.body.data().len() as u64,
-            Record::Vary(_) => 0,
+            Record::Vary(_) | Record::Search(_) => 0,
         };
         if body > self.config.max_object || keep.is_zero() {
             return self.remove(key).await.map(drop);

@@ -6,6 +6,7 @@ mod parts;
 mod purging;
 mod querying;
 mod reusing;
+mod searching;
 mod sharing;
 mod telling;
 mod tower_fit;

@@ -16,6 +16,7 @@ mod querying;
 mod redis;
 mod refusals;
 mod reverse;
+mod searching;
 mod settings;
 mod streaming;
 mod validation;

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use larder::{
-    policy::{Fields, Head, Key, Lifetime, Source, StoredHead, Vary},
+    policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary},
     store::{Entry, EntryId, Front, Payload, Record, Store, Sweep, Verdict},
 };
 
@@ -46,6 +46,7 @@ suite! {
     trailers_survive
     verdicts_survive
     markers_survive
+    search_markers_survive
     an_empty_body_is_a_body
     a_large_body_survives
     no_time_to_keep_is_not_kept
@@ -136,6 +137,29 @@ async fn markers_survive(store: &impl Store) {
         Some(Record::Vary(got)) => assert_eq!(got, vary),
         other => panic!("{other:?}"),
     }
+}
+
+async fn search_markers_survive(store: &impl Store) {
+    let search = Arc::new(Search {
+        epoch: 5,
+        rule: Rule::new(["é", "a b"], true, false),
+        until: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+    });
+    let (mark, key) = (Key::parse("GET http://h/a#"), key("/a"));
+    let record = Record::Search(search.clone());
+    store.put(&mark, record, LONG).await.unwrap();
+    put(store, &search.key(&key), &entry(1, "body")).await;
+    match get(store, &mark).await {
+        Some(Record::Search(got)) => assert_eq!(got, search),
+        other => panic!("{other:?}"),
+    }
+    assert_same(get(store, &search.key(&key)).await, &entry(1, "body"));
+    let judge = |_: &Key, front: &Front| match front {
+        Front::Search(found) if *found == search => Sweep::Remove,
+        _ => Sweep::Keep,
+    };
+    store.sweep("GET http://h/a", &judge).await.unwrap();
+    assert!(get(store, &mark).await.is_none());
 }
 
 async fn an_empty_body_is_a_body(store: &impl Store) {
@@ -320,6 +344,7 @@ async fn a_sweep_removes_and_renews(store: &impl Store) {
             assert!(*key == marker && *found == vary);
             Sweep::Remove
         }
+        Front::Search(_) => unreachable!("there is none"),
         Front::Response { id, head: old } => {
             assert_eq!((*id, old.headers()), (EntryId(7), head("head").headers()));
             match key {

@@ -1,0 +1,112 @@
+//! Of which queries not all matters (`No-Vary-Search`): where such responses are stored.
+//!
+//! A response whose head has a rule is stored under a key for all URIs that are the same by it. The
+//! mark of the path tells the rule, and the epoch that is part of those keys. The newest response of
+//! a path says what its rule is: with another, or none, the older mark goes, and what was stored
+//! under it cannot be reached.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use http::request;
+
+use super::{
+    core::{Core, Live, random},
+    fetch::Trip,
+};
+use crate::{
+    policy::{Digest, Head, Key, Search},
+    store::{Record, Store, StoreError},
+};
+
+impl<S: Store> Core<S> {
+    /// The mark of the path of a URI that nothing is stored for. A URI without a query is seldom
+    /// one of several, so that no time is lost for it where no rule was ever seen.
+    pub(super) async fn search(&self, key: &Key) -> Option<Arc<Search>> {
+        if !key.is_get() || !(key.has_query() || self.searches.load(Ordering::Relaxed)) {
+            return None;
+        }
+        match self.store.get(&key.search_mark()).await {
+            Ok(Some(Record::Search(search))) => Some(search),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// The key to store a response under, with the mark of its path as it is from now on.
+    pub(super) async fn place(&self, trip: &Trip, head: &Head, keep: Duration) -> Key {
+        let asked = trip.exact();
+        if !asked.is_get() {
+            return asked.clone();
+        }
+        let mark = asked.search_mark();
+        let Some(rule) = head.search() else {
+            if trip.asked.is_some() || self.searches.load(Ordering::Relaxed) {
+                let _ = self.store.remove(&mark).await;
+            }
+            return asked.clone();
+        };
+        self.searches.store(true, Ordering::Relaxed);
+        if trip.asked.is_none() {
+            // It would be found first.
+            let _ = self.store.remove(asked).await;
+        }
+        let now = self.clock.now();
+        let stored = match self.store.get(&mark).await {
+            Ok(Some(Record::Search(search))) if search.rule == *rule => Some(search),
+            Ok(_) | Err(_) => None,
+        };
+        let search = Search {
+            epoch: stored.as_ref().map_or_else(random, |search| search.epoch),
+            rule: rule.clone(),
+            until: stored.map_or(now, |search| search.until).max(now + keep),
+        };
+        let key = search.key(asked);
+        let keep = search.until.duration_since(now).unwrap_or_default();
+        let record = Record::Search(Arc::new(search));
+        let _ = self.store.put(&mark, record, keep).await;
+        key
+    }
+
+    /// Forgets what is stored for all URIs that are the same as this one.
+    pub(super) async fn remove_same(&self, key: &Key) -> Result<bool, StoreError> {
+        let mark = key.search_mark();
+        match self.store.get(&mark).await {
+            Ok(Some(Record::Search(search))) => {
+                let same = search.key(key);
+                let removed = self.store.remove(&same).await;
+                self.changes.add(&same);
+                removed
+            }
+            Ok(_) => Ok(false),
+            // Then all of the path.
+            Err(_) => self.store.remove(&mark).await,
+        }
+    }
+
+    /// What is shown of a request's key: without the variant's selection, which may hold what is
+    /// secret, save the digest of what it asks.
+    pub(super) async fn shown(&self, req: &request::Parts) -> String {
+        let key = Key::of(req);
+        if let Some(digest) = Digest::of(req) {
+            return format!("{} {digest}", key.as_str());
+        }
+        match self.search(&key).await {
+            Some(search) => search.key(&key).as_str().to_owned(),
+            None => key.as_str().to_owned(),
+        }
+    }
+}
+
+impl Live {
+    /// Whether this answers what is asked for under `key`: the same URI, or one that is the same by
+    /// its own rule.
+    pub(super) fn answers(&self, key: &Key) -> bool {
+        key.uri() == self.key.uri()
+            || self
+                .head
+                .search()
+                .is_some_and(|rule| rule.is_same(key, &self.key))
+    }
+}
