@@ -10,6 +10,7 @@ use http::{
 use super::{
     body::ResponseBody,
     core::{Core, random},
+    recording::Reader,
 };
 use crate::{
     outcome::Outcome,
@@ -46,6 +47,33 @@ pub(super) fn entry<S, B>(
     }
     tell(&mut res, outcome);
     res
+}
+
+/// Answers a request with a response that is being received, of this `length` if that is known, or
+/// with the part of it that the request asks for, as it comes. `res` is its head as it is to be
+/// told. Who asks for several parts gets the whole (RFC 9110 §14.2): they need not come in order.
+pub(super) fn live<B>(
+    policy: &Policy,
+    req: &request::Parts,
+    head: &Head,
+    mut res: Response<()>,
+    reader: Reader,
+    length: Option<u64>,
+) -> Response<ResponseBody<B>> {
+    let selected = length.map_or(Selected::Whole, |length| policy.select(req, head, length));
+    let reader = match (selected, length) {
+        (Selected::Unsatisfiable, Some(length)) => return unsatisfiable(length),
+        (Selected::Parts(parts), Some(_)) if parts.len() == 1 => {
+            let range = parts[0];
+            *res.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let headers = res.headers_mut();
+            headers.insert(CONTENT_RANGE, content_range(range, length));
+            headers.insert(CONTENT_LENGTH, (range.last - range.first + 1).into());
+            reader.only(range.first..range.last + 1)
+        }
+        _ => reader,
+    };
+    res.map(|()| ResponseBody::live(reader))
 }
 
 /// Answers a request with what is stored of a response, if that is all that it wants.
@@ -102,7 +130,7 @@ pub(super) fn unmet<B>(
 }
 
 /// A response with the stored head, and `body` as its body.
-pub(super) fn with_head<B>(head: &Head, body: ResponseBody<B>) -> Response<ResponseBody<B>> {
+pub(super) fn with_head<T>(head: &Head, body: T) -> Response<T> {
     respond(head.status(), head.headers().clone(), body)
 }
 
@@ -139,11 +167,7 @@ pub(super) fn show<B>(res: &mut Response<B>, key: &str) {
     }
 }
 
-fn respond<B>(
-    status: StatusCode,
-    headers: HeaderMap,
-    body: ResponseBody<B>,
-) -> Response<ResponseBody<B>> {
+fn respond<T>(status: StatusCode, headers: HeaderMap, body: T) -> Response<T> {
     let mut res = Response::new(body);
     *res.status_mut() = status;
     *res.headers_mut() = headers;

@@ -192,7 +192,16 @@ where
             if !self.may_wait(&trip) {
                 return self.fetch(trip).await;
             }
-            match core.flights.board(trip.seat()) {
+            let seat = if self.wants_part(&trip) {
+                // What it would fetch is a part, and no use to those who want another.
+                match core.flights.follow(trip.seat()) {
+                    Some(follow) => Seat::Follow(follow),
+                    None => return self.fetch(trip).await,
+                }
+            } else {
+                core.flights.board(trip.seat())
+            };
+            match seat {
                 Seat::Lead(lead) => {
                     if core.changes.seen(&trip.key) != seen || core.gate.ticket() != ticket {
                         continue; // what was not found may be there by now
@@ -215,11 +224,16 @@ where
         }
     }
 
-    /// Whether this request may wait for another's fetch, and others for its own.
+    /// Whether this request would be sent on as one for a part. Without a stored response only the
+    /// origin knows whether the whole would be as cheap, so the range is not taken out.
+    fn wants_part(&self, trip: &Trip) -> bool {
+        trip.found.entry.is_none() && self.parts.headers.contains_key(RANGE)
+    }
+
+    /// Whether this request may wait for another's fetch.
     fn may_wait(&self, trip: &Trip) -> bool {
-        let partial = trip.found.entry.is_none() && self.parts.headers.contains_key(RANGE);
         let insists = trip.why == Forward::Request;
-        self.parts.method != Method::HEAD && !partial && !insists && {
+        self.parts.method != Method::HEAD && !insists && {
             let (alone, now) = (credentials(&self.parts), self.core.clock.now());
             !self.core.shy.knows(&trip.key, alone, now)
         }

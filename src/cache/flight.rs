@@ -86,6 +86,13 @@ impl<T> Flights<T> {
         }
     }
 
+    /// Boards the flight of `key` if there is one, and begins none.
+    pub(super) fn follow(&self, key: &Key) -> Option<Follow<T>> {
+        let shard = self.shard(key);
+        let landing = shard.get(key)?.landing.clone();
+        Some(Follow { landing })
+    }
+
     /// Lets nobody board the flights that `which` picks any more. Who sits in one already stays.
     /// `which` is told what was announced, if anything was.
     pub(super) fn close(&self, which: impl Fn(&Key, Option<&T>) -> bool) {

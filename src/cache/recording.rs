@@ -10,6 +10,7 @@ use std::{
     collections::VecDeque,
     error::Error,
     fmt, mem,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -33,6 +34,8 @@ pub(super) struct Recording(Arc<Tape>);
 pub(super) struct Reader {
     tape: Arc<Tape>,
     seat: usize,
+    /// The bytes that are read, where it is not all.
+    only: Option<Range<u64>>,
 }
 
 struct Tape {
@@ -60,6 +63,8 @@ struct Place {
     next: usize,
     read: u64,
     trailers_read: bool,
+    /// Has all that it wants.
+    done: bool,
     cut: bool,
     waker: Option<Waker>,
 }
@@ -128,7 +133,7 @@ impl State {
         if self.keeps {
             return;
         }
-        let needed = self.readers.iter().flatten().filter(|place| !place.cut);
+        let needed = self.readers.iter().flatten().filter(|place| place.reads());
         let first_needed = needed.map(|place| place.next).min();
         let first_needed = first_needed.unwrap_or(self.first + self.pieces.len());
         while self.first < first_needed {
@@ -144,7 +149,15 @@ impl State {
     }
 
     fn has_readers(&self) -> bool {
-        self.readers.iter().flatten().any(|place| !place.cut)
+        self.readers.iter().flatten().any(Place::reads)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn reads(&self) -> bool {
+        !self.cut && !self.done
     }
 }
 
@@ -199,7 +212,7 @@ impl Recorder {
     pub(super) fn cut_slowest(&self) {
         let mut state = self.0.lock();
         let first = state.first;
-        let ahead = |place: &Place| !place.cut && place.next > first;
+        let ahead = |place: &Place| place.reads() && place.next > first;
         if !state.readers.iter().flatten().any(ahead) {
             return;
         }
@@ -277,6 +290,7 @@ impl Recording {
             next: 0,
             read: 0,
             trailers_read: false,
+            done: false,
             cut: false,
             waker: None,
         });
@@ -290,7 +304,17 @@ impl Recording {
         Some(Reader {
             tape: Arc::clone(&self.0),
             seat,
+            only: None,
         })
+    }
+
+    /// The length of all of the body, as soon as that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        let state = self.0.lock();
+        match state.ending {
+            Some(Ending::Finished(_)) => Some(state.written),
+            _ => self.0.length,
+        }
     }
 
     /// Whether all of the body is there.
@@ -302,28 +326,49 @@ impl Recording {
 // === impl Reader ===
 
 impl Reader {
+    /// Reads these bytes only, and ends with the last of them. What breaks off before is an error;
+    /// trailers, which are about the whole, are not read.
+    pub(super) fn only(mut self, bytes: Range<u64>) -> Self {
+        self.only = Some(bytes);
+        self
+    }
+
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let mut state = self.tape.lock();
         let state = &mut *state;
+        loop {
+            let Some(place) = state.readers[self.seat].as_mut() else {
+                return Poll::Ready(None);
+            };
+            if place.done {
+                return Poll::Ready(None);
+            }
+            if place.cut {
+                return Poll::Ready(Some(Err(Interrupted {
+                    why: "the reader was too slow for the others",
+                    source: None,
+                })));
+            }
+            let Some(piece) = state.pieces.get(place.next - state.first) else {
+                break;
+            };
+            let (at, piece) = (place.read, piece.clone());
+            place.next += 1;
+            place.read += piece.len() as u64;
+            let wanted = cut(piece, at, self.only.as_ref());
+            let end = self.only.as_ref().map(|only| only.end);
+            place.done = end.is_some_and(|end| place.read >= end);
+            state.let_go();
+            if !wanted.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(wanted))));
+            }
+        }
         let Some(place) = state.readers[self.seat].as_mut() else {
             return Poll::Ready(None);
         };
-        if place.cut {
-            return Poll::Ready(Some(Err(Interrupted {
-                why: "the reader was too slow for the others",
-                source: None,
-            })));
-        }
-        if let Some(piece) = state.pieces.get(place.next - state.first) {
-            let piece = piece.clone();
-            place.next += 1;
-            place.read += piece.len() as u64;
-            state.let_go();
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
         match &state.ending {
             None => {
                 place.waker = Some(cx.waker().clone());
@@ -340,7 +385,10 @@ impl Reader {
 
     pub(super) fn is_end_stream(&self) -> bool {
         let state = self.tape.lock();
-        let Some(place) = &state.readers[self.seat] else {
+        let Some(place) = state.readers[self.seat]
+            .as_ref()
+            .filter(|place| !place.done)
+        else {
             return true;
         };
         let all_read = !place.cut && place.next == state.first + state.pieces.len();
@@ -354,9 +402,12 @@ impl Reader {
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let state = self.tape.lock();
-        let read = state.readers[self.seat]
-            .as_ref()
-            .map_or(0, |place| place.read);
+        let place = state.readers[self.seat].as_ref();
+        if let Some(only) = &self.only {
+            let from = place.map_or(only.end, |place| place.read.max(only.start));
+            return SizeHint::with_exact(only.end.saturating_sub(from));
+        }
+        let read = place.map_or(0, |place| place.read);
         let mut hint = SizeHint::new();
         match (&state.ending, self.tape.length) {
             (Some(Ending::Finished(None)), _) => hint.set_exact(state.written - read),
@@ -366,6 +417,18 @@ impl Reader {
         }
         hint
     }
+}
+
+/// What of a piece, whose first byte is the one `at`, lies within `only`.
+fn cut(piece: Bytes, at: u64, only: Option<&Range<u64>>) -> Bytes {
+    let Some(only) = only else {
+        return piece;
+    };
+    let place = |byte: u64| {
+        let place = usize::try_from(byte.saturating_sub(at));
+        place.map_or(piece.len(), |place| place.min(piece.len()))
+    };
+    piece.slice(place(only.start)..place(only.end))
 }
 
 impl Drop for Reader {

@@ -189,7 +189,7 @@ impl<S: Store> Returned<S> {
             Keep::For(_) if length.is_some_and(|length| length > core.max_object) => {
                 self.pass(Reason::TooLarge, unmet, body)
             }
-            Keep::For(keep) => self.store(head, keep, length, unmet, body),
+            Keep::For(keep) => self.store(head, keep, length, unmet, body, ours),
         }
     }
 
@@ -223,6 +223,7 @@ impl<S: Store> Returned<S> {
         length: Option<u64>,
         unmet: Option<Response<ResponseBody<B>>>,
         body: ResponseBody<B>,
+        ours: bool,
     ) -> Response<ResponseBody<B>>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -248,12 +249,13 @@ impl<S: Store> Returned<S> {
             ttl: Some(head.ttl(received)),
             ..trip.outcome()
         };
+        let head = Arc::new(head);
         let marker = trip.found.marker.as_ref();
         let (recorder, recording) = record(length);
-        let reader = recording.reader().map(ResponseBody::live);
+        let reader = recording.reader();
         let live = Live {
             variant: core.variant_of(&head, marker, &asked, received + keep),
-            head: Arc::new(head),
+            head: Arc::clone(&head),
             key: trip.exact().clone(),
             recording,
             verdict: Verdict::default(),
@@ -273,8 +275,17 @@ impl<S: Store> Returned<S> {
         } else {
             tokio::spawn(fill.run(body, recorder));
         }
-        let mut answer =
-            unmet.unwrap_or_else(|| Response::from_parts(res, reader.unwrap_or_default()));
+        let mut answer = unmet.unwrap_or_else(|| {
+            let res = Response::from_parts(res, ());
+            match reader {
+                // The client's own range was taken out with its conditions.
+                Some(reader) if ours => {
+                    answer::live(&core.policy, &asked, &head, res, reader, length)
+                }
+                Some(reader) => res.map(|()| ResponseBody::live(reader)),
+                None => res.map(|()| ResponseBody::empty()),
+            }
+        });
         if core.inspect.is_some() {
             answer.extensions_mut().insert(verdict);
         }

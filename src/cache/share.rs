@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{Response, header::AGE, request};
+use http::{
+    Response,
+    header::{AGE, RANGE},
+    request,
+};
 
 use super::{
     answer,
@@ -77,8 +81,14 @@ fn join<S: Store, R>(
 ) -> Option<Response<ResponseBody<R>>> {
     let finished = live.recording.is_finished();
     let reader = live.recording.reader()?;
-    let mut res = answer::unmet(&core.policy, req, &live.head)
-        .unwrap_or_else(|| answer::with_head(&live.head, ResponseBody::live(reader)));
+    let length = live.recording.length();
+    if length.is_none() && req.headers.contains_key(RANGE) {
+        return None; // where the range lies is known when all has come: the origin may know now
+    }
+    let mut res = answer::unmet(&core.policy, req, &live.head).unwrap_or_else(|| {
+        let head = answer::with_head(&live.head, ());
+        answer::live(&core.policy, req, &live.head, head, reader, length)
+    });
     res.headers_mut().insert(AGE, age.into());
     if core.inspect.is_some() {
         res.extensions_mut().insert(live.verdict.clone());

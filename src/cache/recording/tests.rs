@@ -110,3 +110,35 @@ async fn who_holds_up_others_is_cut_off_and_a_single_reader_never() {
     recorder.finish(Some(bytes("end")), None);
     assert_eq!(fast.rest().await.unwrap(), b"end");
 }
+
+#[tokio::test]
+async fn a_reader_of_some_bytes_ends_with_the_last_of_them_and_holds_up_nobody() {
+    let (recorder, recording) = record(Some(9));
+    let mut whole = recording.reader().unwrap();
+    let mut some = recording.reader().unwrap().only(2..5);
+    assert_eq!(some.size_hint().exact(), Some(3));
+    recorder.write(bytes("a"));
+    recorder.write(bytes("bcd"));
+    assert_eq!(some.next().await.unwrap().unwrap(), "cd");
+    assert_eq!(some.size_hint().exact(), Some(1));
+    assert!(!some.is_end_stream());
+    recorder.write(bytes("efg"));
+    assert_eq!(some.next().await.unwrap().unwrap(), "e");
+    assert!(some.is_end_stream());
+    assert!(some.next().await.is_none());
+    recorder.stop_keeping();
+    whole.next().await.unwrap().unwrap();
+    whole.next().await.unwrap().unwrap();
+    whole.next().await.unwrap().unwrap();
+    assert_eq!(recorder.0.lock().held, 0);
+    drop(whole);
+    assert!(
+        !recorder.room().await,
+        "who has all that it wants reads no more"
+    );
+    drop(recorder);
+    assert!(
+        some.next().await.is_none(),
+        "what breaks off later is not its concern"
+    );
+}

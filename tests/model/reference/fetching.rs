@@ -1,8 +1,8 @@
 //! RFC 9111 §4.3: what the origin is asked, and what becomes of its answer.
 
 use super::{
-    Expected, Reference, Wrong, conditions, conditions::weak, is, parts::are_of_one, says,
-    stored::Stored,
+    Expected, Reference, Wrong, conditions, conditions::ranges, conditions::weak, is,
+    parts::are_of_one, says, stored::Stored,
 };
 use crate::{
     fields::Fields,
@@ -156,15 +156,21 @@ impl Reference {
         let new = Stored::new(self.settings, &ask.fields, call, answer);
         let unmet = conditions::unmet(&ask.fields, &new).filter(|_| ours);
         let is_stored = self.may_store(ask.method, &ask.fields, &new);
+        // A range that was taken out with the conditions is answered from what is being stored.
+        let wanted = ranges(&ask.fields, &new, new.body.len())
+            .filter(|_| ours && is_stored && ask.method == "GET");
         if is_stored {
             self.store(new);
         }
-        match unmet {
-            Some(status) => Expected::Status(status),
-            None => Expected::Passed {
-                answer: answer.clone(),
-                is_stored,
+        let answer = answer.clone();
+        match (unmet, wanted.as_deref()) {
+            (Some(status), _) => Expected::Status(status),
+            (None, Some([])) => Expected::Status(416),
+            (None, Some([range])) => Expected::Part {
+                answer,
+                range: *range,
             },
+            (None, _) => Expected::Passed { answer, is_stored },
         }
     }
 }

@@ -17,7 +17,12 @@ mod telling;
 
 use std::collections::HashMap;
 
-use self::{choosing::Mark, conditions::ranges, reuse::Verdict, stored::Stored};
+use self::{
+    choosing::Mark,
+    conditions::{Range, ranges},
+    reuse::Verdict,
+    stored::Stored,
+};
 use crate::{
     fields::Fields,
     history::{Ask, Settings},
@@ -63,6 +68,8 @@ enum Expected {
     },
     /// What the origin answered.
     Passed { answer: Answer, is_stored: bool },
+    /// A range of it.
+    Part { answer: Answer, range: Range },
     /// This status.
     Status(u16),
     /// That the request failed.

@@ -54,6 +54,17 @@ impl Expected {
                 let stored = line.contains("; stored") || ask.method == "POST";
                 is("stored", &stored, &(*is_stored || ask.method == "POST"))
             }
+            Expected::Part { answer, range } => {
+                is("the status", &told.status, &206)?;
+                let (length, slice) = (answer.body.len(), &answer.body[range.0..=range.1]);
+                is("the range", &told.body.as_slice(), &slice)?;
+                let line = format!("bytes {}-{}/{length}", range.0, range.1);
+                let said = told.fields.first("content-range").map(str::to_owned);
+                is("Content-Range", &said, &Some(line))?;
+                let of_part = ["content-length", "content-range"];
+                let said = lines(&told.fields, &of_part);
+                is("the fields", &said, &lines(&answer.fields, &of_part))
+            }
             Expected::Completed { stored, cookies } => match unmet(&ask.fields, stored) {
                 Some(status) => is("the status", &told.status, &status),
                 None => whole(told, ask, stored, cookies),
