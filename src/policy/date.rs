@@ -260,6 +260,22 @@ mod tests {
         }
 
         #[test]
+        fn the_old_formats_say_the_same(seconds in 0..4_102_444_800u64) {
+            let new = format(at(seconds));
+            let new = new.to_str().unwrap();
+            let (year, time) = (&new[12..16], &new[17..25]);
+            let (day, month) = (&new[5..7], &new[8..11]);
+            let nth = DAYS.iter().position(|name| new.starts_with(name)).unwrap();
+            let asctime = format!("{} {month} {:>2} {time} {year}", DAYS[nth], day.trim_start_matches('0'));
+            let rfc850 = format!("{}, {day}-{month}-{} {time} GMT", LONG_DAYS[nth], &year[2..]);
+            for old in [asctime, rfc850] {
+                // A two-digit year is near the present.
+                let found = parse(&HeaderValue::try_from(&old).unwrap(), at(seconds));
+                prop_assert_eq!(found, Some(at(seconds)), "{}", old);
+            }
+        }
+
+        #[test]
         fn never_panics(bytes: Vec<u8>, now in 0..u64::from(u32::MAX) * 100) {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 parse(&value, at(now));

@@ -162,5 +162,18 @@ mod tests {
         fn never_panics(bytes: Vec<u8>) {
             let _ = (dictionary(&bytes), strings(&bytes), members(&bytes));
         }
+
+        #[test]
+        fn what_is_written_is_read(texts in prop::collection::vec("[ -~]{0,8}", 0..5), numbers in prop::collection::btree_map("[a-z*][a-z0-9_.*-]{0,6}", -999_999_999_999_999i64..=999_999_999_999_999, 1..5)) {
+            let quoted = |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+            let line: Vec<_> = texts.iter().map(quoted).collect();
+            prop_assert_eq!(listed(&line.join(", ")), Some(texts));
+            let line: Vec<_> = numbers.iter().map(|(key, number)| format!("{key}={number};p")).collect();
+            let line = line.join(",");
+            let read: BTreeMap<String, i64> = dictionary(line.as_bytes()).unwrap().into_iter()
+                .map(|(key, item)| (key.to_owned(), item.unwrap().as_integer().unwrap().into()))
+                .collect();
+            prop_assert_eq!(read, numbers);
+        }
     }
 }

@@ -176,6 +176,34 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_is_read(flags: [bool; 8], numbers: [Option<u32>; 4], names in prop::collection::vec("x-[a-z]{1,5}", 0..3), shuffle: prop::sample::Index) {
+        let words = [
+            "no-store", "no-cache", "public", "must-revalidate", "proxy-revalidate",
+            "must-understand", "no-transform", "immutable",
+        ];
+        let lifetimes = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
+        let mut lines: Vec<String> = words.iter().zip(flags).filter(|(_, said)| *said).map(|(word, _)| word.to_string()).collect();
+        lines.extend(lifetimes.iter().zip(numbers).filter_map(|(word, number)| Some(format!("{word}={}", number?))));
+        if !names.is_empty() {
+            lines.push(format!("private=\"{}\"", names.join(", ")));
+        }
+        if !lines.is_empty() {
+            let at = shuffle.index(lines.len());
+            lines.rotate_left(at);
+        }
+        let seconds = |number: Option<u32>| number.map(|number| Duration::from_secs(u64::from(number).min(1 << 31)));
+        let [no_store, no_cache, public, must_revalidate, proxy_revalidate, must_understand, no_transform, immutable] = flags;
+        let [max_age, s_maxage, stale_while_revalidate, stale_if_error] = numbers.map(seconds);
+        let expected = ResponseDirectives {
+            no_store, no_cache, private: false, public, must_revalidate, proxy_revalidate,
+            must_understand, no_transform, immutable, max_age, s_maxage, stale_while_revalidate,
+            stale_if_error, target: None,
+            unstored: names.iter().map(|name| HeaderName::try_from(name).unwrap()).collect(),
+        };
+        prop_assert_eq!(response(&[&lines.join(" , ")]), expected);
+    }
+
+    #[test]
     fn reads_what_it_is_told(age: u64, quoted: bool, shout: bool, noise in "[a-z-]{1,9}(=[a-z0-9]{1,5})?") {
         prop_assume!(!noise.starts_with("max-age"));
         let value = if quoted { format!("\"{age}\"") } else { age.to_string() };

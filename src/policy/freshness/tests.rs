@@ -287,4 +287,35 @@ proptest! {
         let found = age_of(sent, &[("age", &age.to_string()), ("date", &date_at(date))]);
         prop_assert_eq!(i128::from(found), expected);
     }
+
+    #[test]
+    fn lifetimes_are_those_of_big_integers(
+        s_maxage in prop::option::of(any::<u64>()),
+        max_age in prop::option::of(any::<u64>()),
+        expires in prop::option::of(-1_000_000_000i64..1_000_000_000),
+        modified in prop::option::of(-1_700_000_000i64..1_000_000_000),
+        date in -1_000_000_000i64..1_000_000_000,
+        age in 0..1u64 << 33,
+        ttl in prop::option::of(0u64..100_000),
+    ) {
+        let mut lines = vec![("age", age.to_string()), ("date", date_at(date))];
+        lines.extend(s_maxage.map(|seconds| ("cache-control", format!("s-maxage={seconds}"))));
+        lines.extend(max_age.map(|seconds| ("cache-control", format!("max-age={seconds}"))));
+        lines.extend(expires.map(|at| ("expires", date_at(at))));
+        lines.extend(modified.map(|at| ("last-modified", date_at(at))));
+        let fields: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let policy = ttl.map_or(Policy::origin(), |ttl| Policy::ttl(Duration::from_secs(ttl)));
+        let head = policy.head(&get(&[]), &response(200, &fields), at(0), at(0));
+
+        let initial_age = i128::from(age).max(i128::from(-date)).min(1 << 31);
+        let delta = |seconds: u64| i128::from(seconds).min(1 << 31);
+        let until = |later: i64, earlier: i64| (i128::from(later) - i128::from(earlier)).max(0);
+        let silent = match ttl {
+            Some(ttl) => initial_age + i128::from(ttl),
+            None => modified.map_or(0, |modified| until(date, modified) / 10),
+        };
+        let stated = s_maxage.or(max_age).map(delta).or(expires.map(|at| until(at, date)));
+        let cap = ttl.map_or(i128::MAX, |ttl| initial_age + i128::from(ttl));
+        prop_assert_eq!(i128::from(seconds(&head)), stated.unwrap_or(silent).min(cap));
+    }
 }

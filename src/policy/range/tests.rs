@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    Policy,
+    Policy, content_range,
     testing::{date_at, get, head, ok, request},
 };
 
@@ -164,6 +164,20 @@ proptest! {
                 prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < len));
             }
         }
+    }
+
+    #[test]
+    fn what_is_told_of_a_part_is_what_was_asked(first in 0u64..1 << 62, more in 0u64..1 << 61, rest in 1u64..1 << 61) {
+        let (last, len) = (first + more, first + more + rest);
+        let Selected::Parts(parts) = of(&format!("bytes={first}-{last}"), len) else {
+            return Err(TestCaseError::fail("there is a part"));
+        };
+        let told = content_range(parts[0], Some(len));
+        prop_assert_eq!(told.to_str().unwrap(), format!("bytes {first}-{last}/{len}"));
+        let fields = [("content-range", told.to_str().unwrap())];
+        let head = head(&Policy::origin(), 206, &fields);
+        let part = head.part().unwrap();
+        prop_assert_eq!((part.range, part.complete), (parts[0], Some(len)));
     }
 
     #[test]

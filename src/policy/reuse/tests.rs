@@ -1,5 +1,7 @@
 //! Fresh, stale, and what clients insist on.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::policy::testing::{at, get, head, ok};
 
@@ -224,4 +226,44 @@ fn what_is_expired_is_stale_from_then_on() {
     let fields = [("cache-control", "max-age=5, stale-while-revalidate=30")];
     let (head, _) = expired(&fields).unwrap();
     assert_eq!(head.ttl(at(10)), -5, "what is stale is not made younger");
+}
+
+proptest! {
+    #[test]
+    fn windows_are_those_of_big_integers(
+        lifetime in 0u64..5_000_000_000,
+        passed in 0i64..5_000_000_000,
+        max_age in prop::option::of(prop_oneof![0u64..5_000_000_000, any::<u64>()]),
+        min_fresh in prop::option::of(prop_oneof![0u64..5_000_000_000, any::<u64>()]),
+        max_stale in prop::option::of(prop_oneof![0u64..5_000_000_000, any::<u64>()]),
+        window in prop::option::of(prop_oneof![0u64..5_000_000_000, any::<u64>()]),
+    ) {
+        let said = |name: &str, value: Option<u64>| value.map(|value| format!("{name}={value}"));
+        let window_said = said("stale-while-revalidate", window);
+        let response = [Some(format!("max-age={lifetime}")), window_said];
+        let request = [
+            said("max-age", max_age),
+            said("min-fresh", min_fresh),
+            said("max-stale", max_stale),
+        ];
+        let line = |all: &[Option<String>]| all.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+
+        let delta = |seconds: u64| i128::from(seconds).min(1 << 31);
+        let ttl = delta(lifetime) - i128::from(passed);
+        let young = max_age.is_none_or(|limit| i128::from(passed) <= delta(limit));
+        let (age, left) = (passed as u64, ttl as i64);
+        let expected = if ttl > 0 {
+            let lasts = min_fresh.is_none_or(|least| ttl >= delta(least));
+            if young && max_age != Some(0) && lasts { Reuse::Fresh { age, ttl: left } } else { UNWANTED }
+        } else if !young || min_fresh.is_some() {
+            STALE
+        } else if let Some(accepted) = max_stale {
+            if -ttl <= delta(accepted) { Reuse::Fresh { age, ttl: left } } else { STALE }
+        } else if window.is_some_and(|window| -ttl <= delta(window)) {
+            Reuse::StaleWhileRevalidate { age, ttl: left }
+        } else {
+            STALE
+        };
+        prop_assert_eq!(after(passed, &line(&response), &line(&request)), expected);
+    }
 }
