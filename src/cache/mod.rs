@@ -10,8 +10,8 @@
 //!   which queries not all matters;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
-//!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others read along, and `answer` makes
-//!   responses;
+//!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others
+//!   read along, all of it or a range, and `answer` makes responses;
 //! - `layer`, `service`, `future` and `body` are the tower shell.
 
 mod answer;

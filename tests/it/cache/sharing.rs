@@ -160,3 +160,61 @@ async fn hop_by_hop_fields_are_not_replayed_and_repeated_ones_are_kept() {
     assert_eq!(hit.headers.get_all("link").iter().count(), 2);
     assert_eq!(hit.headers["x-latin"].as_bytes(), b"caf\xe9");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_other_variant_stands_in_for_an_origin_that_fails() {
+    let larder = Larder::new(Script::at_once(|n, _| match n {
+        1 => {
+            let stale = ("cache-control", "max-age=10, stale-if-error=600");
+            respond(200, &[stale, ("vary", "x-session")], "a's")
+        }
+        _ => respond(503, &[], "down"),
+    }));
+    let ask = |session| larder.ask(get("/me", &[("x-session", session)]));
+    ask("a").await;
+    tokio::time::advance(std::time::Duration::from_secs(20)).await;
+    assert_eq!(ask("b").await.body, "down");
+    assert_eq!(larder.get("/me").await.body, "down");
+    assert_eq!(ask("a").await.body, "a's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn compressed_bytes_go_on_saying_that_they_are() {
+    let larder = Larder::new(Script::at_once(|n, _| {
+        let tag = ("etag", "\"1\"");
+        match n {
+            1 => {
+                let coding = ("content-encoding", "gzip");
+                let named = ("connection", "content-encoding");
+                respond(200, &[FRESH, tag, coding, named], "compressed")
+            }
+            _ => respond(304, &[FRESH, tag, ("content-encoding", "identity")], ""),
+        }
+    }));
+    larder.get("/a").await;
+    assert_eq!(larder.get("/a").await.header("content-encoding"), "gzip");
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    for _ in 0..2 {
+        let told = larder.get("/a").await;
+        assert_eq!(
+            (told.body.as_str(), told.header("content-encoding")),
+            ("compressed", "gzip")
+        );
+    }
+    assert_eq!(larder.script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_anonymous_client_is_refused_is_not_told_to_others() {
+    let larder = Larder::new(Script::at_once(|_, req| {
+        if req.headers.contains_key("authorization") {
+            respond(200, &[FRESH], "welcome")
+        } else {
+            respond(401, &[FRESH], "who are you?")
+        }
+    }));
+    assert_eq!(larder.get("/me").await.status, 401);
+    let known = larder.ask(get("/me", &[("authorization", "Basic eA==")]));
+    assert_eq!(known.await.body, "welcome");
+    assert_eq!(larder.get("/me").await.status, 401);
+}

@@ -170,3 +170,56 @@ async fn the_fetch_that_lands_between_a_miss_and_a_seat_is_found() {
         assert_eq!(larder.script.calls(), 1, "after {steps} steps");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_in_the_moment_that_there_is_something_to_tell() {
+    let larder = Arc::new(Larder::new(slow(50, &[FRESH])));
+    let since = Instant::now();
+    all(&larder, (0..10).map(|_| get("/a", &[])).collect()).await;
+    assert!(
+        since.elapsed() <= Duration::from_millis(51),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_what_is_fetched_behind_their_back() {
+    let stale = ("cache-control", "max-age=10, stale-while-revalidate=30");
+    let larder = Larder::new(Script::new(move |n, _| async move {
+        if n > 1 {
+            sleep(Duration::from_secs(5)).await;
+        }
+        respond(200, &[stale], n.to_string())
+    }));
+    larder.get("/a").await;
+    tokio::time::advance(Duration::from_secs(20)).await;
+    for _ in 0..3 {
+        let since = Instant::now();
+        assert_eq!(larder.get("/a").await.body, "1");
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(larder.get("/a").await.body, "2");
+    assert_eq!(larder.script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_stays_so_when_who_validates_it_leaves() {
+    let larder = Arc::new(Larder::new(Script::new(|n, _| async move {
+        if n == 2 {
+            std::future::pending::<()>().await;
+        }
+        respond(200, &[FRESH, ("etag", "\"1\"")], n.to_string())
+    })));
+    larder.get("/a").await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let leaves = tokio::spawn({
+        let larder = Arc::clone(&larder);
+        async move { larder.get("/a").await }
+    });
+    settle().await;
+    leaves.abort();
+    settle().await;
+    assert_eq!(larder.get("/a").await.body, "3");
+}
