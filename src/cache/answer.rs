@@ -76,21 +76,21 @@ pub(super) fn live<B>(
     res.map(|()| ResponseBody::live(reader))
 }
 
-/// Answers a request with what is stored of a response, if that is all that it wants.
+/// Answers a request with these ranges of what is stored of a response: all that it wants.
 pub(super) fn part<S, B>(
     core: &Core<S>,
     req: &request::Parts,
     entry: &Entry,
+    ranges: &[ByteRange],
     age: u64,
     outcome: Outcome,
-) -> Option<Response<ResponseBody<B>>> {
+) -> Response<ResponseBody<B>> {
     let (head, payload) = (&*entry.head, &entry.body);
-    let parts = core.policy.select_held(req, head)?;
     let mut res = unmet(&core.policy, req, head)
-        .unwrap_or_else(|| partial(req, head, payload.data(), &parts));
+        .unwrap_or_else(|| partial(req, head, payload.data(), ranges));
     res.headers_mut().insert(AGE, HeaderValue::from(age));
     tell(&mut res, outcome);
-    Some(res)
+    res
 }
 
 /// 502: the origin answered something that does not go with what it was asked.

@@ -103,7 +103,11 @@ impl Found {
     };
 
     /// The whole, or the part of it, that is stored.
-    fn with(marker: Option<Arc<Vary>>, variant: Option<Key>, entry: Option<Entry>) -> Self {
+    pub(super) fn with(
+        marker: Option<Arc<Vary>>,
+        variant: Option<Key>,
+        entry: Option<Entry>,
+    ) -> Self {
         let (part, entry) = match entry {
             Some(entry) if entry.head.part().is_some() => (Some(entry), None),
             entry => (None, entry),

@@ -14,13 +14,14 @@ use super::{
     fetch::{Trip, asked},
     flight::Seat,
     gate::Ticket,
+    judge::{Use, judge},
     purge,
     returned::Returned,
     share::{self, Shared},
 };
 use crate::{
     outcome::{Forward, Outcome},
-    policy::{Admit, Keep, Key, Reason, Reuse, Vary},
+    policy::{Admit, Head, Keep, Key, Reason, Vary},
     store::Store,
 };
 
@@ -147,33 +148,32 @@ where
                 seen = core.changes.seen(&key);
                 found = core.find(&key, hint.as_ref(), &self.parts).await;
             }
-            let (why, detail) = match (&found.entry, &found.part) {
-                (Some(entry), _) => match core.policy.reuse(&entry.head, &self.parts, now) {
-                    Reuse::Fresh { age, ttl } => {
-                        let hit = Outcome::hit(ttl);
-                        return Ok(answer::entry(&core, &self.parts, entry, age, hit));
-                    }
-                    Reuse::StaleWhileRevalidate { age, ttl } => {
-                        let hit = Outcome::hit(ttl);
-                        let res = answer::entry(&core, &self.parts, entry, age, hit);
-                        let (key, asked) = named(key, &exact);
-                        self.revalidate_behind(key, asked, found, ticket);
-                        return Ok(res);
-                    }
-                    Reuse::Validate { fresh, reason } => (insisted(fresh), Some(reason)),
-                },
-                (None, Some(part)) => match core.policy.reuse(&part.head, &self.parts, now) {
-                    Reuse::Fresh { age, ttl } => {
-                        let hit = Outcome::hit(ttl);
-                        if let Some(res) = answer::part(&core, &self.parts, part, age, hit) {
-                            return Ok(res);
-                        }
-                        (Forward::Partial, None)
-                    }
-                    Reuse::StaleWhileRevalidate { .. } => (Forward::Stale, Some(Reason::Stale)),
-                    Reuse::Validate { fresh, reason } => (insisted(fresh), Some(reason)),
-                },
-                (None, None) => (found.miss(), None),
+            let reuse = |head: &Head| core.policy.reuse(head, &self.parts, now);
+            let (why, detail) = match judge(&found, &core.policy, &self.parts, reuse) {
+                Use::Whole { entry, age, ttl } => {
+                    entry.body.verdict().count_hit();
+                    let hit = Outcome::hit(ttl);
+                    return Ok(answer::entry(&core, &self.parts, entry, age, hit));
+                }
+                Use::Stale { entry, age, ttl } => {
+                    entry.body.verdict().count_hit();
+                    let hit = Outcome::hit(ttl);
+                    let res = answer::entry(&core, &self.parts, entry, age, hit);
+                    let (key, asked) = named(key, &exact);
+                    self.revalidate_behind(key, asked, found, ticket);
+                    return Ok(res);
+                }
+                Use::Part {
+                    part,
+                    ranges,
+                    age,
+                    ttl,
+                } => {
+                    part.body.verdict().count_hit();
+                    let hit = Outcome::hit(ttl);
+                    return Ok(answer::part(&core, &self.parts, part, &ranges, age, hit));
+                }
+                Use::Forward(why, detail) => (why, detail),
             };
             if core.policy.only_if_cached(&self.parts) {
                 return Ok(answer::only_if_cached());
@@ -268,14 +268,5 @@ fn named(key: Cow<'_, Key>, exact: &Key) -> (Key, Option<Key>) {
     match key {
         Cow::Borrowed(key) => (key.clone(), None),
         Cow::Owned(key) => (key, Some(exact.clone())),
-    }
-}
-
-/// Why a request is forwarded though a response is stored, `fresh` or not.
-fn insisted(fresh: bool) -> Forward {
-    if fresh {
-        Forward::Request
-    } else {
-        Forward::Stale
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
+use http::request;
 use tower::Layer;
 
 use super::{
     budget::Budget,
     changes::Changes,
     core::Core,
+    explain::Explanation,
     flight::Flights,
     gate::Gate,
     purge::{Manner, Purge, Purged},
@@ -219,6 +221,33 @@ impl<S: Store> CacheHandle<S> {
     /// As [`purge_prefix`](Self::purge_prefix).
     pub async fn purge_by(&self, purge: &Purge, manner: Manner) -> Result<Purged, StoreError> {
         self.core.purge_by(purge, manner).await
+    }
+
+    /// What is stored for the URL of this request, and what would become of the request now, and
+    /// why. Nothing is fetched, nothing is changed, and no hit is counted. It takes time by how
+    /// much is stored, where the URL has variants.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// use larder::{cache::{CacheLayer, Decision}, store::MemoryStore};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = CacheLayer::new(MemoryStore::new(1024 * 1024)).handle();
+    /// let (request, ()) = http::Request::get("http://api.example/").body(()).unwrap().into_parts();
+    /// let explanation = cache.explain(&request).await.unwrap();
+    /// assert_eq!(explanation.decision, Decision::Miss);
+    /// for step in &explanation.steps {
+    ///     println!("{} {}: {}", step.holds, step.rule, step.what);
+    /// }
+    /// # });
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the store could not be asked.
+    pub async fn explain(&self, req: &request::Parts) -> Result<Explanation, StoreError> {
+        self.core.explain(req).await
     }
 
     /// The store.

@@ -8,6 +8,7 @@
 //! - `purge` says what is to be forgotten, and has it forgotten;
 //! - `core` holds what all clones of a layer share, and finds and stores records; `search` knows of
 //!   which queries not all matters;
+//! - `judge` says what a request comes to by what is stored, and `explain` tells it;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
 //!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others
@@ -20,11 +21,13 @@ mod budget;
 mod changes;
 mod core;
 mod exchange;
+mod explain;
 mod fetch;
 mod fill;
 mod flight;
 mod future;
 mod gate;
+mod judge;
 mod layer;
 mod parts;
 mod purge;
@@ -37,6 +40,7 @@ mod shy;
 
 pub use self::{
     body::ResponseBody,
+    explain::{Decision, Explanation, Selecting, Stored},
     future::ResponseFuture,
     layer::{Builder, CacheHandle, CacheLayer, Inspect},
     purge::{Manner, Purge, Purged},

@@ -94,6 +94,7 @@ fn join<S: Store, R>(
         res.extensions_mut().insert(live.verdict.clone());
     }
     let outcome = if finished {
+        live.verdict.count_hit();
         Outcome::hit(ttl)
     } else {
         collapsed(why, ttl)

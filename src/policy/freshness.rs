@@ -146,8 +146,31 @@ fn lifetime(
     initial_age: Duration,
     received: SystemTime,
 ) -> Lifetime {
+    let (duration, source) = stated(policy, status, headers, directives, initial_age, received);
+    Lifetime {
+        duration: duration.min(cap(policy, initial_age)),
+        source,
+    }
+}
+
+/// The longest lifetime of a response that arrived with this age.
+pub(super) fn cap(policy: &Policy, initial_age: Duration) -> Duration {
+    policy
+        .cap
+        .map_or(Duration::MAX, |cap| initial_age.saturating_add(cap))
+}
+
+/// The lifetime that the origin states, or what stands in for it, and where it comes from.
+pub(super) fn stated(
+    policy: &Policy,
+    status: StatusCode,
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    initial_age: Duration,
+    received: SystemTime,
+) -> (Duration, Source) {
     let date = origin_date(headers, received).unwrap_or(received);
-    let (duration, source) = if let Some(age) = directives.s_maxage {
+    if let Some(age) = directives.s_maxage {
         (age, Source::SharedMaxAge)
     } else if let Some(age) = directives.max_age {
         (age, Source::MaxAge)
@@ -155,13 +178,6 @@ fn lifetime(
         (until_expiry(headers, date, received), Source::Expires)
     } else {
         silent(policy, status, headers, directives, initial_age, received)
-    };
-    let cap = policy
-        .cap
-        .map_or(Duration::MAX, |cap| initial_age.saturating_add(cap));
-    Lifetime {
-        duration: duration.min(cap),
-        source,
     }
 }
 

@@ -8,6 +8,7 @@ mod content;
 mod date;
 mod directives;
 mod etag;
+mod explain;
 mod freshness;
 mod head;
 mod hop;
@@ -37,6 +38,7 @@ use self::freshness::Exchange;
 pub use self::{
     content::{Content, Digest},
     directives::{RequestDirectives, ResponseDirectives},
+    explain::{Limit, Stated, Step},
     freshness::{Lifetime, Source},
     head::{Head, StoredHead},
     hop::remove_hop_by_hop,
@@ -182,7 +184,7 @@ impl Policy {
     /// Whether the request may be answered from the cache, is none of the cache's business, or
     /// makes it forget.
     pub fn admit(&self, req: &request::Parts) -> Admit {
-        storing::admit(req)
+        storing::admit(req, &mut ())
     }
 
     /// Whether the request forbids to ask the origin (`only-if-cached`, RFC 9111 §5.2.1.7):
@@ -206,13 +208,13 @@ impl Policy {
 
     /// Whether this response to this request may be kept, and for how long from `now`.
     pub fn keep(&self, req: &request::Parts, head: &Head, now: SystemTime) -> Keep {
-        storing::keep(self, req, head, now)
+        storing::keep(self, req, head, now, &mut ())
     }
 
     /// Whether this stored response may answer this request now. The selecting header fields
     /// (`Vary`) are the caller's to compare.
     pub fn reuse(&self, head: &Head, req: &request::Parts, now: SystemTime) -> Reuse {
-        reuse::reuse(self, head, req, now)
+        reuse::reuse(self, head, req, now, &mut ())
     }
 
     /// Whether this stale response may stand in for an origin that failed (RFC 5861 §4), and

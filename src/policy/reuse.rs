@@ -4,31 +4,42 @@ use std::time::{Duration, SystemTime};
 
 use http::request;
 
-use super::{Head, Policy, Reason, RequestDirectives, Reuse};
+use super::{
+    Head, Policy, Reason, RequestDirectives, Reuse,
+    explain::{Rule, Witness},
+};
 
 pub(super) fn only_if_cached(req: &request::Parts) -> bool {
     RequestDirectives::parse(&req.headers).only_if_cached
 }
 
 /// Whether a stored response answers a request, and how.
-pub(super) fn reuse(policy: &Policy, head: &Head, req: &request::Parts, now: SystemTime) -> Reuse {
+pub(super) fn reuse(
+    policy: &Policy,
+    head: &Head,
+    req: &request::Parts,
+    now: SystemTime,
+    why: &mut impl Witness,
+) -> Reuse {
     let wanted = RequestDirectives::parse(&req.headers);
     let (age, ttl) = (head.age(now), head.ttl(now));
-    if head.directives().no_cache {
+    if !why.see(Rule::StoredNoCache, !head.directives().no_cache) {
         return Reuse::Validate {
             fresh: false,
             reason: Reason::NoCache,
         };
     }
     let fresh = ttl > 0;
-    if wanted.no_cache {
+    if !why.see(Rule::AskedNoCache, !wanted.no_cache) {
         return Reuse::Validate {
             fresh,
             reason: Reason::NoCache,
         };
     }
-    if fresh {
-        return if accepts_age(&wanted, head, age) && accepts_ttl(&wanted, ttl) {
+    if why.see(Rule::Fresh, fresh) {
+        let accepted = why.see(Rule::MaxAge, accepts_age(&wanted, head, age))
+            && why.see(Rule::MinFresh, accepts_ttl(&wanted, ttl));
+        return if accepted {
             Reuse::Fresh { age, ttl }
         } else {
             Reuse::Validate {
@@ -37,14 +48,19 @@ pub(super) fn reuse(policy: &Policy, head: &Head, req: &request::Parts, now: Sys
             }
         };
     }
-    if may_be_stale(&wanted, head, age) {
+    if may_be_stale(&wanted, head, age, why) {
         let staleness = Duration::from_secs(ttl.unsigned_abs());
         let within = |window: Option<Duration>| window.is_some_and(|window| staleness <= window);
-        if within(wanted.max_stale) {
+        if why.see(Rule::MaxStale, within(wanted.max_stale)) {
             return Reuse::Fresh { age, ttl };
         }
         // A client that says how stale it accepts does not accept staler ones.
-        if wanted.max_stale.is_none() && within(policy.revalidate_window(head)) {
+        if why.see(Rule::NoMaxStale, wanted.max_stale.is_none())
+            && why.see(
+                Rule::WhileRevalidate,
+                within(policy.revalidate_window(head)),
+            )
+        {
             return Reuse::StaleWhileRevalidate { age, ttl };
         }
     }
@@ -91,9 +107,11 @@ fn accepts_ttl(wanted: &RequestDirectives, ttl: i64) -> bool {
 }
 
 /// Whether neither the response (§4.2.4) nor the request forbids to serve it stale.
-fn may_be_stale(wanted: &RequestDirectives, head: &Head, age: u64) -> bool {
+fn may_be_stale(wanted: &RequestDirectives, head: &Head, age: u64, why: &mut impl Witness) -> bool {
     let young = wanted.max_age.is_none_or(|limit| age <= limit.as_secs());
-    young && wanted.min_fresh.is_none() && !head.directives().forbids_stale()
+    why.see(Rule::MaxAgeOfStale, young)
+        && why.see(Rule::NoMinFresh, wanted.min_fresh.is_none())
+        && why.see(Rule::MayBeStale, !head.directives().forbids_stale())
 }
 
 #[cfg(test)]

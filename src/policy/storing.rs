@@ -13,6 +13,7 @@ use http::{
 
 use super::{
     Admit, Content, Digest, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies,
+    explain::{Rule, Witness},
     list, reference,
 };
 
@@ -20,25 +21,31 @@ use super::{
 const FOR_VALIDATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether the cache has a part in a request.
-pub(super) fn admit(req: &request::Parts) -> Admit {
+pub(super) fn admit(req: &request::Parts, why: &mut impl Witness) -> Admit {
     let read = matches!(req.method, Method::GET | Method::HEAD);
-    match Content::of(req) {
-        Some(Content::Known(_)) => {}
-        Some(Content::Unknown(reason)) => return Admit::Pass(reason),
-        None if read => {}
-        // An unknown method may be unsafe (§4.4).
-        None if is_safe(&req.method) || req.method == Method::CONNECT => {
-            return Admit::Pass(Reason::Method);
-        }
-        None => return Admit::Invalidate,
+    let content = Content::of(req);
+    if let Some(Content::Unknown(reason)) = content {
+        why.see(Rule::KnownContent, false);
+        return Admit::Pass(reason);
     }
-    if (read && has_body(&req.headers)) || asks_for_upgrade(&req.headers) {
+    if !why.see(Rule::Read, read || content.is_some()) {
+        // An unknown method may be unsafe (§4.4).
+        let is_safe = is_safe(&req.method) || req.method == Method::CONNECT;
+        return if why.see(Rule::Safe, is_safe) {
+            Admit::Pass(Reason::Method)
+        } else {
+            Admit::Invalidate
+        };
+    }
+    let is_bare = !(read && has_body(&req.headers)) && !asks_for_upgrade(&req.headers);
+    if !why.see(Rule::BareRequest, is_bare) {
         return Admit::Pass(Reason::RequestBody);
     }
     // Such a request might be answered from the store (§5.2.1.5), but nothing of it may be kept,
     // so nobody could share its answer. `only-if-cached` still may not go to the origin.
     let directives = RequestDirectives::parse(&req.headers);
-    if directives.no_store && !directives.only_if_cached {
+    let is_sharable = !directives.no_store || directives.only_if_cached;
+    if !why.see(Rule::SharableRequest, is_sharable) {
         return Admit::Pass(Reason::NoStore);
     }
     Admit::Lookup
@@ -64,28 +71,32 @@ fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a response may be kept (§3), and for how long it is of use.
-pub(super) fn keep(policy: &Policy, req: &request::Parts, head: &Head, now: SystemTime) -> Keep {
-    let hindrance = method_hindrance(req, head)
-        .or_else(|| secrecy_hindrance(req, head))
-        .or_else(|| status_hindrance(head))
-        .or_else(|| partial_hindrance(req, head));
-    if let Some(reason) = hindrance {
-        return Keep::No(reason);
-    }
+pub(super) fn keep(
+    policy: &Policy,
+    req: &request::Parts,
+    head: &Head,
+    now: SystemTime,
+    why: &mut impl Witness,
+) -> Keep {
     let keep = use_from(policy, head, now);
-    if keep.is_zero() {
-        return Keep::No(Reason::NoFreshness);
+    let storable = check_method(req, head, why)
+        .and_then(|()| check_secrecy(req, head, why))
+        .and_then(|()| check_status(head, why))
+        .and_then(|()| check_part(req, head, why))
+        .and_then(|()| why.require(Rule::OfUse, !keep.is_zero(), Reason::NoFreshness));
+    match storable {
+        Ok(()) => Keep::For(keep),
+        Err(reason) => Keep::No(reason),
     }
-    Keep::For(keep)
 }
 
-fn method_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
-    match req.method {
-        Method::GET => None,
-        Method::POST if answers_get(req, head) => None,
-        _ if Digest::of(req).is_some() => None, // RFC 10008 §2.7
-        _ => Some(Reason::Method),
-    }
+fn check_method(req: &request::Parts, head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
+    let storable = match req.method {
+        Method::GET => true,
+        Method::POST => answers_get(req, head),
+        _ => Digest::of(req).is_some(), // RFC 10008 §2.7
+    };
+    why.require(Rule::StorableMethod, storable, Reason::Method)
 }
 
 /// Whether the response to a POST is what a GET of the same target would bring (RFC 9110 §9.3.3).
@@ -100,17 +111,36 @@ fn answers_get(req: &request::Parts, head: &Head) -> bool {
             .is_some_and(|location| location == target)
 }
 
-fn status_hindrance(head: &Head) -> Option<Reason> {
+fn check_secrecy(req: &request::Parts, head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
+    let directives = head.directives();
+    let shared = directives.is_shared();
+    let has = |field| req.headers.contains_key(field);
+    // Who says `must-understand` means `no-store` for those who do not (§5.2.2.3).
+    let no_store = directives.no_store && !directives.must_understand;
+    let no_store = no_store || RequestDirectives::parse(&req.headers).no_store;
+    why.require(Rule::NoStore, !no_store, Reason::NoStore)?;
+    why.require(Rule::Private, !directives.private, Reason::Private)?;
+    let selectable = *head.varies() != Varies::Always;
+    why.require(Rule::VaryStar, selectable, Reason::VaryStar)?;
+    let anybodys = !has(AUTHORIZATION) || shared || directives.must_revalidate;
+    why.require(Rule::Authorization, anybodys, Reason::Authorization)?;
+    // An answer to who brings no credentials must not reach those who do.
+    let anybodys = !matches!(head.status().as_u16(), 401 | 407) || shared;
+    why.require(Rule::Unauthorized, anybodys, Reason::Authorization)?;
+    why.require(Rule::Cookie, !has(COOKIE) || shared, Reason::Cookie)?;
+    let anybodys = !head.sets_cookie || shared;
+    why.require(Rule::SetCookie, anybodys, Reason::SetCookie)
+}
+
+fn check_status(head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
     let (status, directives) = (head.status(), head.directives());
-    match status.as_u16() {
-        // What it means depends on the ranges of the request.
-        416 => return Some(Reason::Partial),
-        ..200 | 304 | 412 => return Some(Reason::Status),
-        _ => {}
-    }
-    if directives.must_understand && !is_understood(status) {
-        return Some(Reason::Status); // §5.2.2.3
-    }
+    // What it means depends on the ranges of the request.
+    let satisfiable = status != StatusCode::RANGE_NOT_SATISFIABLE;
+    why.require(Rule::Satisfiable, satisfiable, Reason::Partial)?;
+    let is_final = !matches!(status.as_u16(), ..200 | 304 | 412);
+    why.require(Rule::Final, is_final, Reason::Status)?;
+    let understood = !directives.must_understand || is_understood(status);
+    why.require(Rule::Understood, understood, Reason::Status)?;
     let has_lifetime = !head.stored.lifetime.duration.is_zero();
     let is_error = status.is_client_error() || status.is_server_error();
     let allowed = if is_error {
@@ -119,43 +149,17 @@ fn status_hindrance(head: &Head) -> Option<Reason> {
     } else {
         may_be_cached_silently(head)
     };
-    (!allowed && !is_explicit(head)).then_some(Reason::Status)
-}
-
-fn secrecy_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
-    let directives = head.directives();
-    let shared = directives.is_shared();
-    let has = |field| req.headers.contains_key(field);
-    // Who says `must-understand` means `no-store` for those who do not (§5.2.2.3).
-    let no_store = directives.no_store && !directives.must_understand;
-    if no_store || RequestDirectives::parse(&req.headers).no_store {
-        Some(Reason::NoStore)
-    } else if directives.private {
-        Some(Reason::Private)
-    } else if *head.varies() == Varies::Always {
-        Some(Reason::VaryStar)
-    } else if has(AUTHORIZATION) && !shared && !directives.must_revalidate {
-        Some(Reason::Authorization) // §3.5
-    } else if matches!(head.status().as_u16(), 401 | 407) && !shared {
-        // An answer to who brings no credentials must not reach those who do.
-        Some(Reason::Authorization)
-    } else if has(COOKIE) && !shared {
-        Some(Reason::Cookie)
-    } else if head.sets_cookie && !shared {
-        Some(Reason::SetCookie) // §7.3
-    } else {
-        None
-    }
+    why.require(Rule::Kept, allowed || is_explicit(head), Reason::Status)
 }
 
 /// A part is stored as if it were an incomplete 200 (§3.3), if it is one part and was asked for.
 /// To a request with `If-Range` it may lack fields that the client has (RFC 9110 §15.3.7).
-fn partial_hindrance(req: &request::Parts, head: &Head) -> Option<Reason> {
+fn check_part(req: &request::Parts, head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
     let partial = head.status() == StatusCode::PARTIAL_CONTENT;
     let usable = head.part.is_some()
         && req.headers.contains_key(RANGE)
         && !req.headers.contains_key(IF_RANGE);
-    (partial && !usable).then_some(Reason::Partial)
+    why.require(Rule::UsablePart, !partial || usable, Reason::Partial)
 }
 
 /// Whether the origin itself states how long it is fresh.

@@ -12,7 +12,7 @@ use crate::{
     metrics::Metrics,
     policy::{Head, Key},
     store::{
-        Availability, EntryId, Judge, MemoryStore, Record, RedisConfig, RedisStore, Store,
+        Availability, EntryId, Front, Judge, MemoryStore, Record, RedisConfig, RedisStore, Store,
         StoreError,
     },
 };
@@ -91,6 +91,10 @@ macro_rules! ask {
 impl Store for Backend {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         ask!(self, store => store.get(key))
+    }
+
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        ask!(self, store => store.peek(key))
     }
 
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! The reverse proxy: any path that is not larder's own, to the same path at the origin.
 
-use http::{Request, Response, Version, header};
+use http::{Request, Response, Version, header, request};
 
 use super::{error::ApiError, fields, origin::Origin};
 
@@ -20,6 +20,12 @@ pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request
         let message = "The request's target is longer than larder forwards.";
         ApiError::bad_request("bad_request", message)
     })?;
+    prepare(&mut head);
+    Ok(Request::from_parts(head, body))
+}
+
+/// Makes of a client's fields those of a request to the origin.
+pub(super) fn prepare(head: &mut request::Parts) {
     fields::remove_unkeyed(&mut head.headers);
     // The upstream names the origin. And hyper has answered, or will, what `Expect` asks.
     for name in [header::HOST, header::EXPECT] {
@@ -27,7 +33,6 @@ pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request
     }
     fields::add_via(&mut head.headers, head.version);
     head.version = Version::HTTP_11;
-    Ok(Request::from_parts(head, body))
 }
 
 /// The origin's response as it goes on to the client.

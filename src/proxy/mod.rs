@@ -12,6 +12,7 @@ mod data;
 mod docs;
 mod envelope;
 mod error;
+mod explain;
 mod fields;
 mod figures;
 mod forward;
@@ -42,6 +43,7 @@ use self::{
     docs::Docs,
     envelope::Envelope,
     error::ApiError,
+    explain::Explain,
     figures::MetricsPage,
     router::{Own, Router},
     server::Draining,
@@ -93,6 +95,7 @@ impl Proxy {
         let draining = Draining::default();
         let stack = self.parts.stack();
         let cache = self.parts.cache();
+        let explained = cache.clone();
         let own = Own {
             envelope: Envelope::new(stack.clone(), Targets::new(&config), config.max_object),
             admin: Admin::new(Targets::new(&config), move |purge, manner| {
@@ -106,6 +109,10 @@ impl Proxy {
                         _ => cache.purge_by(&purge, manner).await,
                     }
                 }
+            }),
+            explain: Explain::new(Targets::new(&config), move |request| {
+                let cache = explained.clone();
+                async move { cache.explain(&request).await }
             }),
             metrics: MetricsPage::new(self.parts.metrics.clone()),
             docs: Docs::new(&config.prefix),

@@ -19,6 +19,7 @@ use super::{
     docs::Docs,
     envelope::Envelope,
     error::{self, ApiError},
+    explain::Explain,
     figures::MetricsPage,
     forward, framing,
     origin::Origin,
@@ -48,6 +49,7 @@ const UNWANTED_BODY: u64 = 64 * 1024;
 pub(super) struct Own<S> {
     pub(super) envelope: Envelope<S>,
     pub(super) admin: Admin,
+    pub(super) explain: Explain,
     pub(super) metrics: MetricsPage,
     pub(super) docs: Docs,
     pub(super) draining: Draining,
@@ -221,7 +223,8 @@ impl<S> Own<S> {
             Route::Cache if request.method == Method::DELETE => {
                 self.admin.delete(&request.uri).await
             }
-            Route::Cache => ApiError::method("DELETE").into_response(),
+            Route::Cache if read => self.explain.answer(request).await,
+            Route::Cache => ApiError::method("GET, HEAD, DELETE").into_response(),
             _ if !read => ApiError::method(READ).into_response(),
             Route::Proxy => self.envelope.answer(request, nothing).await,
             Route::Metrics => self.metrics.answer(&request.headers),

@@ -119,7 +119,7 @@ pub(super) fn front_of(key: &Key, head: &Head) -> Bytes {
 pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
     let mut input = Input { bytes, at: 0 };
     let record = match input.front(key)? {
-        Front::Response { id, head } => Record::Response(Entry {
+        Front::Response { id, head, .. } => Record::Response(Entry {
             id,
             head,
             body: input.payload()?,
@@ -131,9 +131,15 @@ pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
     Ok(record)
 }
 
-/// The front of the record that begins with these bytes, if it is that of `key`.
+/// The front of the record that begins with these bytes, if it is that of `key`; with the size of
+/// its body, if the bytes go that far.
 pub(super) fn decode_front(key: &Key, bytes: &Bytes) -> Result<Front, Damage> {
-    Input { bytes, at: 0 }.front(key)
+    let mut input = Input { bytes, at: 0 };
+    let mut front = input.front(key)?;
+    if let Front::Response { size, .. } = &mut front {
+        *size = input.size().ok();
+    }
+    Ok(front)
 }
 
 /// Where the front ends of what begins with these bytes.
@@ -311,6 +317,8 @@ impl<'a> Input<'a> {
             RESPONSE => Front::Response {
                 id: EntryId(id),
                 head: Arc::new(Head::restore(self.head()?)),
+                size: None,
+                hits: None,
             },
             VARY => Front::Vary(Arc::new(self.vary(id)?)),
             SEARCH => Front::Search(Arc::new(self.search(id)?)),
@@ -392,11 +400,7 @@ impl<'a> Input<'a> {
             2 => Verdict::known(true),
             _ => return Err(Damage::Value("verdict")),
         };
-        let trailers = match self.u8()? {
-            0 => None,
-            1 => Some(self.fields()?),
-            _ => return Err(Damage::Value("trailers")),
-        };
+        let trailers = self.trailers()?;
         let len = usize::try_from(self.u64()?).map_err(|_| Damage::Length)?;
         let start = self.at;
         let data = self.take(len)?;
@@ -406,6 +410,21 @@ impl<'a> Input<'a> {
             self.bytes.slice(start..self.at)
         };
         Ok(Payload::new(data, trailers).with_verdict(verdict))
+    }
+
+    /// The length of the body, which follows the front.
+    fn size(&mut self) -> Result<u64, Damage> {
+        self.u8()?;
+        self.trailers()?;
+        self.u64()
+    }
+
+    fn trailers(&mut self) -> Result<Option<HeaderMap>, Damage> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => self.fields().map(Some),
+            _ => Err(Damage::Value("trailers")),
+        }
     }
 }
 

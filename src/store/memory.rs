@@ -138,6 +138,12 @@ impl Store for MemoryStore {
         Ok(Some(kept.record))
     }
 
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        let now = self.clock.instant();
+        let kept = self.table.peek(key).filter(|kept| !kept.expired(now));
+        Ok(kept.map(|kept| kept.record.front()))
+    }
+
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         let body = match &record {
             Record::Response(entry) => entry.body.data().len() as u64,

@@ -37,6 +37,10 @@ pub trait Store: Send + Sync + 'static {
     /// The record kept under `key`.
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
+    /// What is kept under `key`, without its body. It does not count as use, where a store makes
+    /// room by use: who looks changes nothing.
+    fn peek(&self, key: &Key) -> impl Future<Output = Result<Option<Front>, StoreError>> + Send;
+
     /// Keeps `record` under `key`, in place of what was there.
     fn put(
         &self,
@@ -83,6 +87,10 @@ pub enum Front {
         id: EntryId,
         /// Its head.
         head: Arc<Head>,
+        /// The length of its body, where the store can tell without reading it.
+        size: Option<u64>,
+        /// How often it was served without the origin being asked, where the store can tell.
+        hits: Option<u64>,
     },
     /// The mark that there are variants.
     Vary(Arc<Vary>),
@@ -117,9 +125,11 @@ impl Record {
     /// The record without its body.
     pub fn front(&self) -> Front {
         match self {
-            Record::Response(Entry { id, head, .. }) => Front::Response {
+            Record::Response(Entry { id, head, body }) => Front::Response {
                 id: *id,
                 head: Arc::clone(head),
+                size: Some(body.data().len() as u64),
+                hits: Some(body.verdict().hits()),
             },
             Record::Vary(vary) => Front::Vary(Arc::clone(vary)),
             Record::Search(search) => Front::Search(Arc::clone(search)),

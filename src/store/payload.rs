@@ -1,6 +1,9 @@
 //! The bytes of a stored response's body.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -16,9 +19,15 @@ pub struct Payload {
 /// What somebody who looked at all the bytes found: yes, no, or nobody looked yet.
 ///
 /// All clones share it, so a costly look is taken once for each stored response, and not once
-/// for each time it is served.
+/// for each time it is served. It knows how often that was, too.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict(Arc<OnceLock<bool>>);
+pub struct Verdict(Arc<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    found: OnceLock<bool>,
+    hits: AtomicU64,
+}
 
 impl Payload {
     /// A body of these bytes.
@@ -62,16 +71,30 @@ impl Payload {
 impl Verdict {
     /// A verdict that was reached before.
     pub fn known(found: bool) -> Self {
-        Verdict(Arc::new(OnceLock::from(found)))
+        let notes = Notes {
+            found: OnceLock::from(found),
+            ..Notes::default()
+        };
+        Verdict(Arc::new(notes))
     }
 
     /// What was found, if anybody looked.
     pub fn get(&self) -> Option<bool> {
-        self.0.get().copied()
+        self.0.found.get().copied()
     }
 
     /// What was found; `look` is called if nobody looked yet.
     pub fn get_or_look(&self, look: impl FnOnce() -> bool) -> bool {
-        *self.0.get_or_init(look)
+        *self.0.found.get_or_init(look)
+    }
+
+    /// Counts that it was served without the origin being asked.
+    pub(crate) fn count_hit(&self) {
+        self.0.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was, since it was stored or, where that is not in memory, read.
+    pub fn hits(&self) -> u64 {
+        self.0.hits.load(Ordering::Relaxed)
     }
 }

@@ -5,6 +5,10 @@ use crate::policy::testing::{at, date_at, get, head, ok, request, response};
 
 const DAY: u64 = 86_400;
 
+fn admit(req: &request::Parts) -> Admit {
+    Policy::origin().admit(req)
+}
+
 fn kept(policy: &Policy, req: &request::Parts, status: u16, fields: &[(&str, &str)]) -> Keep {
     let head = policy.head(req, &response(status, fields), at(0), at(0));
     policy.keep(req, &head, at(0))
@@ -75,7 +79,7 @@ fn methods() {
         } else {
             "/"
         };
-        let found = super::admit(&request(method, uri, &[]));
+        let found = Policy::origin().admit(&request(method, uri, &[]));
         assert_eq!(found, Admit::Pass(Reason::Method), "{method}");
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "M-SEARCH", "get"] {
@@ -166,8 +170,7 @@ fn a_part_is_kept_if_it_is_one_and_was_asked_for() {
     ] {
         assert_eq!(kept(asked, fields), Keep::No(Reason::Partial), "{asked:?}");
     }
-    let silent =
-        |policy: &Policy| super::keep(policy, &get(&[range]), &head(policy, 206, &[part]), at(0));
+    let silent = |policy: &Policy| policy.keep(&get(&[range]), &head(policy, 206, &[part]), at(0));
     assert_eq!(silent(&Policy::default()), secs(60));
     assert_eq!(silent(&Policy::origin()), Keep::No(Reason::NoFreshness));
 }

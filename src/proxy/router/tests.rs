@@ -7,7 +7,11 @@ use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::*;
 use crate::proxy::{Origin, config::Config, target::Targets};
-use crate::{cache::Purged, metrics::Metrics};
+use crate::{
+    cache::{CacheLayer, Purged},
+    metrics::Metrics,
+    store::MemoryStore,
+};
 
 type Body = Full<Bytes>;
 type Stack = BoxCloneSyncService<Request<RequestBody<Body>>, Response<Body>, Infallible>;
@@ -40,6 +44,10 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
         envelope: Envelope::new(echo(), Targets::new(&config), 1000),
         admin: Admin::new(Targets::new(&config), |_, _| async {
             Ok(Purged::default())
+        }),
+        explain: Explain::new(Targets::new(&config), |request| async move {
+            let cache = CacheLayer::new(MemoryStore::new(1 << 20)).handle();
+            cache.explain(&request).await
         }),
         metrics: MetricsPage::new(Metrics::new()),
         docs: Docs::new(prefix),
@@ -87,6 +95,7 @@ async fn own_paths_answer_themselves() {
             "application/json",
             "GET http://api.test/v1/a?b ",
         ),
+        ("/cache?url=a", "application/json", "\"decision\": \"miss\""),
         ("/metrics", "application/json", "\"total_requests\": 0"),
         ("/healthz", "application/json", "true"),
         ("/openapi.json", "application/json", "openapi"),
@@ -141,7 +150,7 @@ async fn other_methods_are_told_which_would_do() {
         ("POST", "/proxy?url=a", "GET, HEAD"),
         ("OPTIONS", "/metrics", "GET, HEAD"),
         ("PUT", "/docs/", "GET, HEAD"),
-        ("GET", "/cache", "DELETE"),
+        ("PUT", "/cache", "GET, HEAD, DELETE"),
     ] {
         let answer = ask(&router, method, path).await;
         assert_eq!(answer.status, 405);

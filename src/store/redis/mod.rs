@@ -25,7 +25,7 @@ use self::{
     keeper::{Keeper, Task},
     link::{CallError, Link},
 };
-use super::{EntryId, Judge, Record, Store, StoreError, codec};
+use super::{EntryId, Front, Judge, Record, Store, StoreError, codec};
 use crate::policy::{Head, Key};
 
 /// The room for the head and key of a record, besides the largest body.
@@ -118,6 +118,10 @@ impl Store for RedisStore {
             Err(error) if error.is_wrong_type() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        sweep::peek(self, key).await
     }
 
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {

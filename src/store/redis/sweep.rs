@@ -27,6 +27,9 @@ const PAGE: u32 = 1000;
 /// The bytes that are read of each record at first: few heads are larger.
 const FRONT: u64 = 2048;
 
+/// What follows a front up to the length of the body, where there are no trailers.
+const SIZE: u64 = 10;
+
 /// A look at all keys of one server that begin with a text. It finds whatever is there from its
 /// beginning to its end.
 struct Scan<'a> {
@@ -142,7 +145,11 @@ impl Scan<'_> {
     ) -> Result<(), StoreError> {
         let mut out = Vec::new();
         for (name, bytes) in self.beginnings(page).await? {
-            let Some((key, front)) = self.front(store, &name, bytes).await? else {
+            let Ok(text) = std::str::from_utf8(&name[self.prefix.len()..]) else {
+                continue;
+            };
+            let key = Key::parse(text);
+            let Some(front) = front(store, &key, &name, bytes).await? else {
                 continue;
             };
             match (judge(&key, &front), front) {
@@ -178,29 +185,43 @@ impl Scan<'_> {
             .filter_map(|(name, bytes)| Some((name, bytes.ok()?)))
             .collect())
     }
+}
 
-    /// The front that begins with `bytes`, if it is one of ours.
-    async fn front(
-        &self,
-        store: &RedisStore,
-        name: &Bytes,
-        mut bytes: Bytes,
-    ) -> Result<Option<(Key, Front)>, StoreError> {
-        let text = std::str::from_utf8(&name[self.prefix.len()..]);
-        let (Ok(text), Ok(end)) = (text, codec::front_end(&bytes)) else {
-            return Ok(None);
-        };
-        if end > FRONT && end <= store.largest() {
-            let whole = self.link.call(STEP, async |client| {
-                let name = name.clone();
-                client.getrange::<Bytes, _>(name, 0, end as usize - 1).await
-            });
-            bytes = whole.await?;
-        }
-        let key = Key::parse(text);
-        let front = codec::decode_front(&key, &bytes);
-        Ok(front.ok().map(|front| (key, front)))
+/// What is under `key`, without its body.
+pub(super) async fn peek(store: &RedisStore, key: &Key) -> Result<Option<Front>, StoreError> {
+    let name = Bytes::from(store.name(key));
+    let found = store.link.call(STEP, async |client| {
+        let name = name.clone();
+        client
+            .getrange::<Bytes, _>(name, 0, FRONT as usize - 1)
+            .await
+    });
+    match found.await {
+        Ok(bytes) => front(store, key, &name, bytes).await,
+        Err(error) if error.is_wrong_type() => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// The front of the record under `key` that begins with `bytes`, if it is one of ours.
+async fn front(
+    store: &RedisStore,
+    key: &Key,
+    name: &Bytes,
+    mut bytes: Bytes,
+) -> Result<Option<Front>, StoreError> {
+    let Ok(end) = codec::front_end(&bytes) else {
+        return Ok(None);
+    };
+    if end + SIZE > FRONT && end <= store.largest() {
+        let more = store.link.call(STEP, async |client| {
+            let name = name.clone();
+            let last = (end + FRONT) as usize - 1;
+            client.getrange::<Bytes, _>(name, 0, last).await
+        });
+        bytes = more.await?;
+    }
+    Ok(codec::decode_front(key, &bytes).ok())
 }
 
 /// The same, for one server of a cluster.

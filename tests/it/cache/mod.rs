@@ -1,6 +1,7 @@
 //! The layer, around a scripted service.
 
 mod bodies;
+mod explaining;
 mod growing;
 mod methods;
 mod parts;

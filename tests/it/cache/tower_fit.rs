@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use larder::{
     cache::CacheLayer,
     policy::{Head, Key},
-    store::{EntryId, Judge, MemoryStore, Record, Store, StoreError},
+    store::{EntryId, Front, Judge, MemoryStore, Record, Store, StoreError},
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -103,6 +103,10 @@ struct Broken;
 
 impl Store for Broken {
     async fn get(&self, _: &Key) -> Result<Option<Record>, StoreError> {
+        Err(StoreError::new("broken"))
+    }
+
+    async fn peek(&self, _: &Key) -> Result<Option<Front>, StoreError> {
         Err(StoreError::new("broken"))
     }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod draining;
 mod envelope;
 mod examples;
+mod explaining;
 mod failures;
 mod figures;
 mod framing;

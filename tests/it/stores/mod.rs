@@ -58,6 +58,7 @@ suite! {
     remove_forgets_one
     clear_forgets_all
     keys_are_told_apart_by_all_their_text
+    a_peek_tells_all_but_the_body
     a_sweep_shows_what_begins_so
     a_sweep_removes_and_renews
     a_sweep_reads_heads_of_any_size
@@ -331,6 +332,35 @@ async fn a_sweep_shows_what_begins_so(store: &impl Store) {
     }
 }
 
+async fn a_peek_tells_all_but_the_body(store: &impl Store) {
+    assert!(store.peek(&key("/none")).await.unwrap().is_none());
+    // Also where the length of the body is past what is read of a record at first.
+    for length in [4, 1_830, 1_860, 20_000] {
+        let long = head(&"x".repeat(length));
+        let trailers = Some(HeaderMap::from_iter([(
+            header::ETAG,
+            "\"t\"".parse().unwrap(),
+        )]));
+        let entry = Entry {
+            head: long.clone(),
+            body: Payload::new(Bytes::from(vec![b'y'; 5_000]), trailers),
+            ..entry(3, "")
+        };
+        put(store, &key("/a"), &entry).await;
+        let Some(Front::Response { id, head, size, .. }) = store.peek(&key("/a")).await.unwrap()
+        else {
+            panic!("no response is there");
+        };
+        assert_eq!((id, head.headers()), (EntryId(3), long.headers()));
+        assert_eq!(size, Some(5_000), "with a head of {length} bytes");
+    }
+    let vary = Arc::new(vary());
+    let mark = Record::Vary(vary.clone());
+    store.put(&key("/v"), mark, LONG).await.unwrap();
+    let peeked = store.peek(&key("/v")).await.unwrap();
+    assert!(matches!(peeked, Some(Front::Vary(found)) if found == vary));
+}
+
 async fn a_sweep_removes_and_renews(store: &impl Store) {
     let (keep, renew, remove, marker) = (key("/keep"), key("/renew"), key("/remove"), key("/v"));
     for key in [&keep, &renew, &remove] {
@@ -345,7 +375,7 @@ async fn a_sweep_removes_and_renews(store: &impl Store) {
             Sweep::Remove
         }
         Front::Search(_) => unreachable!("there is none"),
-        Front::Response { id, head: old } => {
+        Front::Response { id, head: old, .. } => {
             assert_eq!((*id, old.headers()), (EntryId(7), head("head").headers()));
             match key {
                 key if *key == keep => Sweep::Keep,
