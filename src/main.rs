@@ -11,13 +11,8 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     match config::from_process() {
         Ok(Command::Print(text)) => success(&text),
-        Ok(Command::ClearCache(config)) => {
-            match block_on(&mut Builder::new_current_thread(), proxy::clear(&config)) {
-                Ok(Ok(said)) => success(&said),
-                Ok(Err(said)) => failure(1, &said),
-                Err(error) => failure(1, &error.to_string()),
-            }
-        }
+        Ok(Command::ClearCache(config)) => once(proxy::clear(&config)),
+        Ok(Command::Explain(inquiry)) => once(proxy::explain(&inquiry)),
         Ok(Command::Run(config)) => {
             proxy::start_logging(&config);
             let mut runtime = Builder::new_multi_thread();
@@ -31,6 +26,15 @@ fn main() -> ExitCode {
             }
         }
         Err(misuse) => failure(2, &misuse.to_string()),
+    }
+}
+
+/// Does one thing, and says what came of it.
+fn once(what: impl Future<Output = Result<String, String>>) -> ExitCode {
+    match block_on(&mut Builder::new_current_thread(), what) {
+        Ok(Ok(said)) => success(&said),
+        Ok(Err(said)) => failure(1, &said),
+        Err(error) => failure(1, &error.to_string()),
     }
 }
 

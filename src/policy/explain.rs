@@ -359,10 +359,13 @@ impl<'a> Teller<'a> {
             (Rule::Cookie, true) => "the request has no Cookie".into(),
             (Rule::Cookie, false) => format!("the request has a Cookie, {not_shared}"),
             (Rule::SetCookie, true) if head.sets_cookie => {
-                format!("the response sets a cookie, which is not stored, {may_be_shared}")
+                "the response sets a cookie, which is not stored, and says that it may be shared"
+                    .into()
             }
             (Rule::SetCookie, true) => "the response sets no cookie".into(),
-            (Rule::SetCookie, false) => format!("the response sets a cookie, {not_shared}"),
+            (Rule::SetCookie, false) => {
+                "the response sets a cookie, and does not say that it may be shared".into()
+            }
             (Rule::Satisfiable, false) => "what 416 means depends on the request's ranges".into(),
             (Rule::Final, false) => format!("a response of status {status} is never stored"),
             (Rule::Understood, true) if directives.must_understand => {

@@ -78,16 +78,26 @@ pub(super) fn keep(
     now: SystemTime,
     why: &mut impl Witness,
 ) -> Keep {
-    let keep = use_from(policy, head, now);
-    let storable = check_method(req, head, why)
-        .and_then(|()| check_secrecy(req, head, why))
-        .and_then(|()| check_status(head, why))
-        .and_then(|()| check_part(req, head, why))
-        .and_then(|()| why.require(Rule::OfUse, !keep.is_zero(), Reason::NoFreshness));
-    match storable {
-        Ok(()) => Keep::For(keep),
+    match check(policy, req, head, now, why) {
+        Ok(keep) => Keep::For(keep),
         Err(reason) => Keep::No(reason),
     }
+}
+
+fn check(
+    policy: &Policy,
+    req: &request::Parts,
+    head: &Head,
+    now: SystemTime,
+    why: &mut impl Witness,
+) -> Result<Duration, Reason> {
+    check_method(req, head, why)?;
+    check_secrecy(req, head, why)?;
+    check_status(head, why)?;
+    check_part(req, head, why)?;
+    let keep = use_from(policy, head, now);
+    why.require(Rule::OfUse, !keep.is_zero(), Reason::NoFreshness)?;
+    Ok(keep)
 }
 
 fn check_method(req: &request::Parts, head: &Head, why: &mut impl Witness) -> Result<(), Reason> {

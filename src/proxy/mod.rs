@@ -20,6 +20,7 @@ mod framing;
 mod hosts;
 mod interim;
 mod logging;
+mod once;
 mod origin;
 mod rescue;
 mod router;
@@ -49,7 +50,9 @@ use self::{
     server::Draining,
     target::Targets,
 };
-pub use self::{clear::clear, hosts::HostRule, logging::start as start_logging, origin::Origin};
+pub use self::{
+    clear::clear, hosts::HostRule, logging::start as start_logging, once::explain, origin::Origin,
+};
 use crate::{
     cache::{Manner, Purge, Purged},
     log::LogLayer,

@@ -84,7 +84,8 @@ impl Parts {
     }
 }
 
-fn upstream(config: &Config) -> Result<Upstream, StartError> {
+/// What the origin is asked by.
+pub(super) fn upstream(config: &Config) -> Result<Upstream, StartError> {
     let mut upstream = Upstream::builder()
         .timeout(config.timeout)
         .allow_private(config.allow_private);

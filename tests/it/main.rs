@@ -5,6 +5,7 @@
 mod cache;
 mod cli;
 mod endpoints;
+mod explain;
 mod floors;
 mod purge_endpoints;
 mod stores;

@@ -9,7 +9,9 @@ use argh::FromArgs;
     help_triggers("-h", "--help"),
     description = "A caching HTTP proxy: it stands before a slow API and answers from its cache.",
     note = "Each flag may also be given by the variable in capitals; the flag wins. \
-            `--flag value` and `--flag=value` mean the same.",
+            `--flag value` and `--flag=value` mean the same.\n\n\
+            `larder explain URL` fetches once, and tells whether and why the response would be \
+            cached: see `larder explain --help`.",
     example = "larder --origin https://api.example.com --ttl 300",
     error_code(1, "It could not start: the port is taken, for example."),
     error_code(2, "A flag or a variable has a value that is not accepted.")
@@ -98,7 +100,7 @@ impl Args {
 }
 
 /// argh does not know `--name=value`.
-fn split(arg: String) -> Vec<String> {
+pub(super) fn split(arg: String) -> Vec<String> {
     match arg.split_once('=') {
         Some((name, value)) if name.starts_with("--") && name.len() > 2 => {
             vec![name.to_owned(), value.to_owned()]

@@ -2,12 +2,14 @@
 //! default.
 
 mod args;
+mod explain;
 mod value;
 
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use url::Url;
 
+pub use self::explain::Inquiry;
 use self::{args::Args, value::Parsed};
 use super::{hosts::HostRule, origin::Origin};
 use crate::policy::Policy;
@@ -64,6 +66,8 @@ pub enum Command {
     Run(Box<Config>),
     /// Ask a running instance to clear its cache.
     ClearCache(Box<Config>),
+    /// Fetch once, and explain what the cache would make of it.
+    Explain(Box<Inquiry>),
     /// Print this (help, the version), and no more.
     Print(String),
 }
@@ -112,14 +116,16 @@ pub fn parse(
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Misuse> {
     let argv: Result<Vec<String>, OsString> = argv.into_iter().map(OsString::into_string).collect();
-    let argv = argv.map_err(|arg| Misuse(format!("{arg:?} is not valid UTF-8.")))?;
+    let mut argv = argv.map_err(|arg| Misuse(format!("{arg:?} is not valid UTF-8.")))?;
+    if argv.first().is_some_and(|first| first == "explain") {
+        return match explain::read(argv.split_off(1), &Variables(&env)) {
+            Ok(inquiry) => Ok(Command::Explain(Box::new(inquiry))),
+            Err(early) => early.map(Command::Print),
+        };
+    }
     let args = match Args::read(argv) {
         Ok(args) => args,
-        Err(early) if early.status.is_ok() => return Ok(Command::Print(early.output)),
-        Err(early) => {
-            let what = early.output.lines().next().unwrap_or_default();
-            return Err(Misuse(format!("{what}. See larder --help.")));
-        }
+        Err(early) => return misread(early, "larder --help").map(Command::Print),
     };
     if args.version {
         let version = concat!("larder ", env!("CARGO_PKG_VERSION"));
@@ -134,6 +140,16 @@ pub fn parse(
         true => Ok(Command::ClearCache(config)),
         false => Ok(Command::Run(config)),
     }
+}
+
+/// The help that was asked for, or what is wrong with the arguments; `help` tells more of them.
+fn misread(early: argh::EarlyExit, help: &str) -> Result<String, Misuse> {
+    if early.status.is_ok() {
+        return Ok(early.output);
+    }
+    let what = early.output.lines().next().unwrap_or_default();
+    let what = what.trim_end_matches('.');
+    Err(Misuse(format!("{what}. See {help}.")))
 }
 
 /// A URL as it may be shown: without the user and the password in it.
