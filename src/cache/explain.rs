@@ -295,7 +295,8 @@ impl<S: Store> Core<S> {
             head: Arc::clone(&stored.head),
             body: Payload::default(), // a decision is about heads
         });
-        told.steps.extend(of_found(told, entry.is_some()));
+        told.steps
+            .extend(of_found(told, marker.is_some(), entry.is_some()));
         let found = Found {
             is_query: Digest::of(req).is_some(),
             ..Found::with(marker, None, entry)
@@ -410,7 +411,7 @@ impl<S: Store> Core<S> {
 }
 
 /// What a look under the key and, where there are variants, for the right one came to.
-fn of_found(told: &Explanation, selected: bool) -> Vec<Step> {
+fn of_found(told: &Explanation, has_variants: bool, selected: bool) -> Vec<Step> {
     let (count, by) = (told.count, &told.varies_by);
     if count == 0 {
         return vec![Step::new(
@@ -420,11 +421,14 @@ fn of_found(told: &Explanation, selected: bool) -> Vec<Step> {
         )];
     }
     let stored = Step::new("RFC 9111 §4", "a response is stored for this URL", true);
-    if by.is_empty() {
+    if !has_variants {
         return vec![stored];
     }
     let names: Vec<&str> = by.iter().map(HeaderName::as_str).collect();
-    let names = names.join(", ");
+    let names = match names[..] {
+        [] => "what is asked".to_owned(),
+        _ => names.join(", "),
+    };
     let what = match selected {
         true => format!("the request selects one of the stored variants ({count}), by {names}"),
         false => format!("the request selects none of the stored variants ({count}), by {names}"),

@@ -37,7 +37,7 @@ pub(super) fn admit(req: &request::Parts, why: &mut impl Witness) -> Admit {
             Admit::Invalidate
         };
     }
-    let is_bare = !(read && has_body(&req.headers)) && !asks_for_upgrade(&req.headers);
+    let is_bare = !(asks_for_upgrade(&req.headers) || read && has_body(&req.headers));
     if !why.see(Rule::BareRequest, is_bare) {
         return Admit::Pass(Reason::RequestBody);
     }

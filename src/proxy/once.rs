@@ -156,7 +156,7 @@ async fn second(
                 fields: fields.clone(),
                 until: fetched.now + keep,
             };
-            let own = vary.key(&key, &fetched.asked.headers);
+            let own = vary.key(&key, &fetched.asked);
             let marked = cache.store().put(&key, Record::Vary(Arc::new(vary)), keep);
             marked.await.and(cache.store().put(&own, entry, keep).await)
         }

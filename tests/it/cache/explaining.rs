@@ -6,7 +6,7 @@ use http::Request;
 use larder::{
     cache::{Decision, Explanation},
     outcome::Forward,
-    policy::Policy,
+    policy::{Content, Digest, Policy},
 };
 use tokio::time::advance;
 
@@ -237,4 +237,40 @@ async fn a_soft_purge_and_a_cap_are_told() {
     assert_eq!(limit().await.map(|limit| limit.word()), Some("earlier"));
     let told = explain(&larder, get("/a", &[])).await;
     assert_eq!(told.decision, Decision::Revalidate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_is_told_by_what_it_asks() {
+    let fields = &[("cache-control", "max-age=60"), ("vary", "x-a")];
+    let larder = Larder::new(Script::numbered(fields));
+    let query = |content: Option<Content>| {
+        let mut req = request("QUERY", "/a", &[("x-a", "1")]);
+        req.extensions_mut().extend(
+            content
+                .map(|content| {
+                    let mut one = http::Extensions::new();
+                    one.insert(content);
+                    one
+                })
+                .unwrap_or_default(),
+        );
+        req
+    };
+    let known = |n| Some(Content::Known(Digest::new([n; 32])));
+    larder.ask(query(known(1))).await;
+    assert!(larder.ask(query(known(1))).await.is_hit());
+    let told = explain(&larder, query(known(1))).await;
+    assert_eq!((told.decision, told.count), (Decision::Hit, 1));
+    assert_eq!(told.stored[0].selecting[0].value.as_deref(), Some("1"));
+    let other = explain(&larder, query(known(2))).await;
+    assert_eq!(
+        (other.decision, other.forward),
+        (Decision::Miss, Some(Forward::Miss))
+    );
+    assert!(!other.steps.last().unwrap().holds);
+    let unclear = Some(Content::Unknown(larder::policy::Reason::QueryUnclear));
+    let unclear = explain(&larder, query(unclear)).await;
+    assert_eq!(unclear.decision, Decision::Pass);
+    assert_eq!(unclear.steps.last().unwrap().rule, "RFC 10008 §2.7");
+    assert_eq!(explain(&larder, query(None)).await.decision, Decision::Pass);
 }
