@@ -3,7 +3,12 @@
 //! A client that is slow or leaves neither slows the fill nor ends it. What turns out too large
 //! is no longer kept, and only passed on to who reads already.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -34,32 +39,59 @@ pub(super) struct Fill<S> {
 
 /// A body that was received whole.
 struct Received {
-    data: Bytes,
+    /// All of it, if it was kept.
+    data: Option<Bytes>,
+    /// Its last piece, which no reader was shown yet.
+    last: Option<Bytes>,
     trailers: Option<Arc<HeaderMap>>,
+}
+
+/// Why a body is not whole.
+struct Broken {
+    why: &'static str,
+    source: Option<BoxError>,
 }
 
 impl<S: Store> Fill<S> {
     /// Receives `body`, and stores it if it ends well.
+    ///
+    /// The last piece and the end are told in one go, and with a store that is local only when the
+    /// response is stored: who has read the last byte, and asks again, finds it there.
     pub(super) async fn run<B>(mut self, body: B, recorder: Recorder)
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if let Some(received) = self.receive(body, recorder).await {
-            self.store(received).await;
+        match self.receive(body, &recorder).await {
+            Ok(Some(Received {
+                data,
+                last,
+                trailers,
+            })) => {
+                if self.core.store.is_local() {
+                    self.store(data, trailers.clone()).await;
+                    recorder.finish(last, trailers);
+                } else {
+                    recorder.finish(last, trailers.clone());
+                    self.store(data, trailers).await;
+                }
+            }
+            Ok(None) => {}
+            Err(broken) => recorder.fail(broken.why, broken.source),
         }
     }
 
-    /// Stores a response that has no body.
-    pub(super) async fn run_empty(self) {
-        self.store(Received {
-            data: Bytes::new(),
-            trailers: None,
-        })
-        .await;
+    /// Stores a response that has no body: at once, where that takes no waiting.
+    pub(super) fn run_empty(self) {
+        let mut storing = Box::pin(async move { self.store(Some(Bytes::new()), None).await });
+        let mut now = Context::from_waker(Waker::noop());
+        if storing.as_mut().poll(&mut now).is_pending() {
+            tokio::spawn(storing);
+        }
     }
 
-    async fn receive<B>(&mut self, body: B, recorder: Recorder) -> Option<Received>
+    /// All of `body`; nothing when nobody reads it any more.
+    async fn receive<B>(&mut self, body: B, recorder: &Recorder) -> Result<Option<Received>, Broken>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -67,27 +99,29 @@ impl<S: Store> Fill<S> {
         let mut share = self.core.budget.share();
         let mut body = pin!(body);
         let mut trailers = None;
-        let mut held_back: Option<Bytes> = None;
+        let mut last: Option<Bytes> = None;
         loop {
-            if !self.room(&recorder).await {
-                return None;
+            if !self.room(recorder).await {
+                return Ok(None);
             }
             match body.as_mut().frame().await {
                 None => break,
                 Some(Err(error)) => {
-                    recorder.fail("the upstream's body did", Some(error.into()));
-                    return None;
+                    return Err(Broken {
+                        why: "the upstream's body did",
+                        source: Some(error.into()),
+                    });
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
                         let size = data.len() as u64;
                         let fits = recorder.written() + size <= self.core.max_object;
                         if recorder.keeps() && !(fits && share.take(size)) {
-                            self.stop_keeping(&recorder, !fits);
+                            self.stop_keeping(recorder, !fits);
                             share.give_back();
                         }
                         if body.is_end_stream() {
-                            held_back = Some(data);
+                            last = Some(data);
                             break;
                         }
                         recorder.write(data);
@@ -96,16 +130,18 @@ impl<S: Store> Fill<S> {
                 },
             }
         }
-        let written = recorder.written() + held_back.as_ref().map_or(0, |last| last.len() as u64);
+        let written = recorder.written() + last.as_ref().map_or(0, |last| last.len() as u64);
         if self.length.is_some_and(|length| length != written) {
-            recorder.fail("its length is not what its head says", None);
-            return None;
+            return Err(Broken {
+                why: "its length is not what its head says",
+                source: None,
+            });
         }
-        // The last piece and the end are told in one go: who has read the last byte finds the
-        // response whole.
-        let data = recorder.collect(held_back.as_ref());
-        recorder.finish(held_back, trailers.clone());
-        data.map(|data| Received { data, trailers })
+        Ok(Some(Received {
+            data: recorder.collect(last.as_ref()),
+            last,
+            trailers,
+        }))
     }
 
     /// Waits for the readers where bytes are only passed on; `false` when there are none left.
@@ -131,11 +167,15 @@ impl<S: Store> Fill<S> {
         self.trip.lead = None;
     }
 
-    async fn store(self, received: Received) {
+    /// Stores a body, if it was kept.
+    async fn store(&self, data: Option<Bytes>, trailers: Option<Arc<HeaderMap>>) {
         let Fill {
             core, trip, live, ..
-        } = &self;
-        let payload = Payload::new(received.data, received.trailers.map(Arc::unwrap_or_clone))
+        } = self;
+        let Some(data) = data else {
+            return;
+        };
+        let payload = Payload::new(data, trailers.map(Arc::unwrap_or_clone))
             .with_verdict(live.verdict.clone());
         if let Some(inspect) = core.inspect {
             live.verdict

@@ -271,7 +271,7 @@ impl<S: Store> Returned<S> {
         };
         if body.is_end_stream() && length.unwrap_or_default() == 0 {
             recorder.finish(None, None);
-            tokio::spawn(fill.run_empty());
+            fill.run_empty();
         } else {
             tokio::spawn(fill.run(body, recorder));
         }

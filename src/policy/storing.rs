@@ -20,6 +20,10 @@ use super::{
 /// How long a response that can be validated is of use after it went stale.
 const FOR_VALIDATION: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long any response that was fresh is of use after it went stale, to requests that accept
+/// it so (`max-stale`, §5.2.1.2).
+const FOR_THE_TOLERANT: Duration = Duration::from_secs(10 * 60);
+
 /// Whether the cache has a part in a request.
 pub(super) fn admit(req: &request::Parts, why: &mut impl Witness) -> Admit {
     let read = matches!(req.method, Method::GET | Method::HEAD);
@@ -207,7 +211,12 @@ pub(super) fn use_from(policy: &Policy, head: &Head, now: SystemTime) -> Duratio
     let stale = if directives.forbids_stale() {
         0
     } else {
-        let windows = [policy.revalidate_window(head), policy.error_window(head)];
+        let tolerated = (ttl > 0).then_some(FOR_THE_TOLERANT);
+        let windows = [
+            policy.revalidate_window(head),
+            policy.error_window(head),
+            tolerated,
+        ];
         let window = windows.into_iter().flatten().max().unwrap_or_default();
         ttl.saturating_add(i64::try_from(window.as_secs()).unwrap_or(i64::MAX))
     };

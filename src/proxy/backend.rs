@@ -97,6 +97,13 @@ impl Store for Backend {
         ask!(self, store => store.peek(key))
     }
 
+    fn is_local(&self) -> bool {
+        match self {
+            Backend::Memory(store) => store.is_local(),
+            Backend::Redis(store) => store.is_local(),
+        }
+    }
+
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         ask!(self, store => store.put(key, record, keep))
     }

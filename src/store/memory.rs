@@ -144,6 +144,10 @@ impl Store for MemoryStore {
         Ok(kept.map(|kept| kept.record.front()))
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         let body = match &record {
             Record::Response(entry) => entry.body.data().len() as u64,

@@ -41,6 +41,12 @@ pub trait Store: Send + Sync + 'static {
     /// room by use: who looks changes nothing.
     fn peek(&self, key: &Key) -> impl Future<Output = Result<Option<Front>, StoreError>> + Send;
 
+    /// Whether keeping a record takes no longer than copying it: nothing outside of this process
+    /// is waited for.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// Keeps `record` under `key`, in place of what was there.
     fn put(
         &self,

@@ -31,6 +31,19 @@ async fn a_fresh_response_is_a_hit_with_its_age() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_accepts_a_stale_response_gets_it_without_a_validator_too() {
+    let larder = Larder::new(Script::numbered(&[("cache-control", "max-age=60")]));
+    larder.get("/a").await;
+    advance(secs(80)).await;
+    let accepting = |line| get("/a", &[("cache-control", line)]);
+    let told = larder.ask(accepting("max-stale=30")).await;
+    assert!(told.is_hit());
+    assert_eq!(told.header("cache-status"), "larder; hit; ttl=-20");
+    assert!(!larder.ask(accepting("max-stale=10")).await.is_hit());
+    assert_eq!(larder.script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn key_parts_are_all_told_apart() {
     let larder = Larder::new(Script::numbered(FRESH));
     let one = larder.get("/a?x=1").await;

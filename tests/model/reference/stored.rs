@@ -10,6 +10,9 @@ use crate::{
 /// For how long larder keeps what can be validated, after it went stale.
 const FOR_VALIDATION: i64 = 24 * 60 * 60;
 
+/// For how long larder keeps what was fresh, after it went stale, for requests with `max-stale`.
+const FOR_MAX_STALE: i64 = 10 * 60;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) url: String,
@@ -141,6 +144,7 @@ impl Stored {
                 .stale_while_revalidate
                 .or(settings.stale_while_revalidate),
             self.says.stale_if_error.or(settings.stale_if_error),
+            (ttl > 0).then_some(FOR_MAX_STALE),
         ];
         let stale = stale
             .into_iter()
