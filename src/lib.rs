@@ -37,7 +37,7 @@
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | ground | [`clock`], [`outcome`], [`body_end`] | nothing of the rest |
+//! | ground | [`clock`], [`outcome`], [`body_end`], `trust` | nothing of the rest |
 //! | rules | [`policy`] | RFC 9111, as pure functions |
 //! | keeping | [`store`] | records under keys, in memory or in Redis |
 //! | services | [`cache`], `query`, `metrics`, `log`, `upstream` | each its own layer; none names another |
@@ -70,6 +70,8 @@ pub mod proxy;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod store;
+#[cfg(any(feature = "redis", feature = "tls"))]
+mod trust;
 #[cfg(feature = "client")]
 pub mod upstream;
 

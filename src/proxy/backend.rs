@@ -15,6 +15,7 @@ use crate::{
         Availability, EntryId, Front, Judge, MemoryStore, Record, RedisConfig, RedisStore, Store,
         StoreError,
     },
+    upstream::tls,
 };
 
 /// How long the start waits for Redis. It goes on without.
@@ -43,15 +44,21 @@ impl Backend {
                 Ok(Backend::Memory(store))
             }
             BackendKind::Redis => {
-                let settings = RedisConfig::new(config.redis_url.as_str())
+                let mut settings = RedisConfig::at(config.redis_url.clone())
                     .prefix(&config.redis_prefix)
+                    .timeout(config.redis_timeout)
                     .max_object(config.max_object);
+                if let Some(file) = &config.redis_ca {
+                    let roots = tls::read_pem(file);
+                    let roots = roots.map_err(|error| StartError(format!("{error}.")))?;
+                    settings = settings.root_certificates(roots);
+                }
                 let store = RedisStore::connect(settings);
                 let store = store.map_err(|error| StartError(format!("Redis: {error}.")))?;
                 let mut state = store.state();
                 let known = state.wait_for(|state| *state != Availability::Connecting);
                 let _ = timeout(REDIS_START, known).await;
-                tokio::spawn(tell_of_redis(store.state(), config.redis_url_for_logs()));
+                tokio::spawn(tell_of_redis(store.state(), config.redis_url.to_string()));
                 Ok(Backend::Redis(store))
             }
         }

@@ -157,7 +157,7 @@ async fn listen(config: &Config) -> Result<TcpListener, StartError> {
 
 /// The events that tell an operator what was started.
 fn announce(config: &Config, address: SocketAddr) {
-    let redis = (config.backend == config::BackendKind::Redis).then(|| config.redis_url_for_logs());
+    let redis = (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());
     tracing::info!(backend = %config.backend, redis, ttl = %config.ttl, "cache ready");
     let origin = config.origin.as_ref().map(ToString::to_string);
     tracing::info!(%address, origin, "listening on http://{address}");

@@ -17,7 +17,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryStats, MemoryStore};
 #[cfg(feature = "redis")]
-pub use self::redis::{Availability, RedisConfig, RedisStore};
+pub use self::redis::{Availability, RedisConfig, RedisStore, RedisUrl};
 pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},

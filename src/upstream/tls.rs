@@ -4,12 +4,11 @@ use std::{
     error::Error as StdError,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use rustls::{
-    ClientConfig, RootCertStore,
+    RootCertStore,
     pki_types::{
         CertificateDer,
         pem::{self, PemObject},
@@ -17,6 +16,7 @@ use rustls::{
 };
 
 use super::dial::Dial;
+use crate::trust;
 
 /// Why a file of certificates could not be read.
 #[derive(Debug)]
@@ -60,17 +60,8 @@ pub(super) fn connector(
     dial: Dial,
     further_roots: Vec<CertificateDer<'static>>,
 ) -> HttpsConnector<Dial> {
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    roots.add_parsable_certificates(further_roots);
-    // Named, because rustls panics over its choice when another crate compiles in a second one.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has ciphers for TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     HttpsConnectorBuilder::new()
-        .with_tls_config(config)
+        .with_tls_config(trust::client_config(further_roots))
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(dial)

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["body_end", "clock", "outcome"];
+const GROUND: &[&str] = &["body_end", "clock", "outcome", "trust"];
 
 /// What each part of the library may import besides itself.
 fn may_import(part: &str) -> Option<&'static [&'static str]> {
     match part {
-        "body_end" | "clock" | "outcome" | "policy" => Some(&[]),
-        "store" => Some(&["clock", "policy"]),
+        "body_end" | "clock" | "outcome" | "policy" | "trust" => Some(&[]),
+        "store" => Some(&["clock", "policy", "trust"]),
         "cache" => Some(&["clock", "outcome", "policy", "store"]),
         "query" => Some(&["policy"]),
         "log" | "metrics" | "upstream" => Some(GROUND),

@@ -41,9 +41,16 @@ pub(super) struct Args {
     /// where responses are kept, "memory" or "redis" [CACHE_BACKEND, default memory]
     #[argh(option, arg_name = "name")]
     pub(super) backend: Option<String>,
-    /// the Redis server [REDIS_URL, default redis://127.0.0.1:6379]
+    /// the Redis server; rediss:// is over TLS, redis-cluster://, redis-sentinel:// and
+    /// redis+unix:// are what they say [REDIS_URL, default redis://127.0.0.1:6379]
     #[argh(option, arg_name = "url")]
     pub(super) redis_url: Option<String>,
+    /// PEM file of further roots for TLS to Redis [REDIS_CA, default none]
+    #[argh(option, arg_name = "file")]
+    pub(super) redis_ca: Option<String>,
+    /// how long one request waits for Redis, in all [REDIS_TIMEOUT, default 50]
+    #[argh(option, arg_name = "milliseconds")]
+    pub(super) redis_timeout: Option<String>,
     /// begins every key in Redis [REDIS_PREFIX, default larder]
     #[argh(option, arg_name = "text")]
     pub(super) redis_prefix: Option<String>,
@@ -144,6 +151,8 @@ mod tests {
             "ALLOW_HOSTS",
             "RUST_LOG",
             "REDIS_PREFIX",
+            "REDIS_CA",
+            "REDIS_TIMEOUT",
         ] {
             assert!(help.output.contains(variable), "{variable} is missing");
         }

@@ -7,12 +7,10 @@ mod value;
 
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use url::Url;
-
 pub use self::explain::Inquiry;
 use self::{args::Args, value::Parsed};
 use super::{hosts::HostRule, origin::Origin};
-use crate::policy::Policy;
+use crate::{policy::Policy, store::RedisUrl};
 
 /// Everything that can be chosen about the program.
 #[derive(Clone)]
@@ -31,8 +29,12 @@ pub struct Config {
     pub stale_if_error: Option<Duration>,
     /// Where they are kept.
     pub backend: BackendKind,
-    /// The Redis server. Its password is a secret.
-    pub redis_url: Url,
+    /// Where Redis is.
+    pub redis_url: RedisUrl,
+    /// A PEM file of further roots for TLS to Redis.
+    pub redis_ca: Option<PathBuf>,
+    /// How long one request waits for Redis, all its questions together.
+    pub redis_timeout: Duration,
     /// What begins every key in Redis.
     pub redis_prefix: String,
     /// The byte budget of the memory store.
@@ -152,13 +154,17 @@ fn misread(early: argh::EarlyExit, help: &str) -> Result<String, Misuse> {
     Err(Misuse(format!("{what}. See {help}.")))
 }
 
-/// A URL as it may be shown: without the user and the password in it.
-fn without_userinfo(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}***{}", &url[..scheme + 3], &url[at..])
+/// A value as it may be shown: without the user, the password and the parameters of a URL.
+fn without_secrets(value: &str) -> String {
+    let scheme = value.find("://").map(|at| at + 3);
+    let end = scheme.and_then(|_| value.find('?')).unwrap_or(value.len());
+    let shown = &value[..end];
+    match shown.rfind('@') {
+        Some(at) => {
+            let scheme = &shown[..scheme.unwrap_or_default().min(at)];
+            format!("{scheme}***{}", &shown[at..])
         }
-        _ => url.to_owned(),
+        None => shown.to_owned(),
     }
 }
 
@@ -174,7 +180,7 @@ impl Variables<'_> {
         parse: fn(&str) -> Parsed<T>,
     ) -> Result<Option<T>, Misuse> {
         let refuse = |name: &str, value: &str, accepted: &str| {
-            let value = without_userinfo(value);
+            let value = without_secrets(value);
             Misuse(format!(
                 "{name} does not accept {value:?}: it takes {accepted}."
             ))
@@ -241,6 +247,14 @@ impl Config {
                     value::redis_url,
                 )?
                 .unwrap_or(default.redis_url),
+            redis_ca: env.choose(("--redis-ca", args.redis_ca), "REDIS_CA", text)?,
+            redis_timeout: env
+                .choose(
+                    ("--redis-timeout", args.redis_timeout),
+                    "REDIS_TIMEOUT",
+                    value::redis_timeout,
+                )?
+                .unwrap_or(default.redis_timeout),
             redis_prefix: env
                 .choose(
                     ("--redis-prefix", args.redis_prefix),
@@ -309,14 +323,6 @@ impl Config {
         }
         policy
     }
-
-    /// The Redis server's URL without what is secret in it, for logs.
-    pub fn redis_url_for_logs(&self) -> String {
-        let mut url = self.redis_url.clone();
-        // Some clients take a password as a parameter.
-        url.set_query(None);
-        without_userinfo(url.as_str())
-    }
 }
 
 impl Default for Config {
@@ -329,7 +335,9 @@ impl Default for Config {
             stale_while_revalidate: None,
             stale_if_error: None,
             backend: BackendKind::Memory,
-            redis_url: Url::parse("redis://127.0.0.1:6379").expect("this URL is well-formed"),
+            redis_url: RedisUrl::default(),
+            redis_ca: None,
+            redis_timeout: Duration::from_millis(50),
             redis_prefix: "larder".to_owned(),
             memory: 256 << 20,
             max_object: 8 << 20,
@@ -354,7 +362,7 @@ impl fmt::Debug for Config {
             .field("origin", &self.origin)
             .field("ttl", &self.ttl)
             .field("backend", &self.backend)
-            .field("redis_url", &self.redis_url_for_logs())
+            .field("redis_url", &self.redis_url)
             .finish_non_exhaustive()
     }
 }

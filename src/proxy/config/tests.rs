@@ -41,6 +41,8 @@ fn every_variable_is_read() {
             ("CACHE_BACKEND", "redis"),
             ("REDIS_URL", "redis://u:p@r:1/2"),
             ("REDIS_PREFIX", "mine"),
+            ("REDIS_CA", "/redis.pem"),
+            ("REDIS_TIMEOUT", "20"),
             ("CACHE_MEMORY", "64MiB"),
             ("CACHE_MAX_OBJECT", "1MiB"),
             ("UPSTREAM_TIMEOUT", "2.5"),
@@ -64,7 +66,9 @@ fn every_variable_is_read() {
     assert_eq!(windows, [30, 600].map(|s| Some(Duration::from_secs(s))));
     assert!(config.debug_headers);
     assert_eq!(config.backend, BackendKind::Redis);
-    assert_eq!(config.redis_url.as_str(), "redis://u:p@r:1/2");
+    assert_eq!(config.redis_url.to_string(), "redis://***@r:1/2");
+    assert_eq!(config.redis_ca, Some("/redis.pem".into()));
+    assert_eq!(config.redis_timeout, Duration::from_millis(20));
     assert_eq!(config.redis_prefix, "mine");
     assert_eq!((config.memory, config.max_object), (64 << 20, 1 << 20));
     assert_eq!(config.timeout, Duration::from_millis(2500));
@@ -182,12 +186,19 @@ fn clearing_needs_a_port() {
 
 #[test]
 fn the_redis_password_is_never_shown() {
-    let config = config(
-        &["--redis-url", "redis://me:hunter2@h:1/0?password=hunter2"],
-        &[],
-    );
-    assert_eq!(config.redis_url_for_logs(), "redis://***@h:1/0");
+    let config = config(&["--redis-url", "redis://me:hunter2@h:1/0"], &[]);
+    assert_eq!(config.redis_url.to_string(), "redis://***@h:1/0");
     assert!(!format!("{config:?}").contains("hunter2"));
-    let said = refusal(&["--redis-url", "http://me:hunter2@h"], &[]);
-    assert!(!said.contains("hunter2"), "{said}");
+    for wrong in [
+        "http://me:hunter2@h",
+        ":hunter2@localhost:6379",
+        "redis://me:hunter2@h:port",
+        "redis://me:hunt?hunter2@h",
+        "redis://h?password=hunter2",
+        "redis-sentinel://h?sentinelPassword=hunter2",
+    ] {
+        let said = refusal(&["--redis-url", wrong], &[]);
+        assert!(said.contains("--redis-url does not accept"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
-use url::Url;
 
 use super::{BackendKind, LogFormat, Ttl};
-use crate::proxy::{hosts::HostRule, origin::Origin};
+use crate::{
+    proxy::{hosts::HostRule, origin::Origin},
+    store::RedisUrl,
+};
 
 /// The value, or what is accepted in its place.
 pub(super) type Parsed<T> = Result<T, &'static str>;
@@ -62,12 +64,14 @@ pub(super) fn backend(text: &str) -> Parsed<BackendKind> {
     }
 }
 
-pub(super) fn redis_url(text: &str) -> Parsed<Url> {
-    const ACCEPTED: &str =
-        "a URL like redis://127.0.0.1:6379 or rediss://user:password@host:6380/1";
-    match Url::parse(text) {
-        Ok(url) if url.scheme().starts_with("redis") && url.has_host() => Ok(url),
-        _ => Err(ACCEPTED),
+pub(super) fn redis_url(text: &str) -> Parsed<RedisUrl> {
+    RedisUrl::parse(text)
+}
+
+pub(super) fn redis_timeout(text: &str) -> Parsed<Duration> {
+    match text.parse::<u64>() {
+        Ok(ms @ 1..=60_000) => Ok(Duration::from_millis(ms)),
+        _ => Err("a whole number of milliseconds from 1 to 60000"),
     }
 }
 
@@ -237,6 +241,10 @@ mod tests {
         assert!(redis_url("http://h").is_err());
         assert!(redis_url("localhost:6379").is_err());
         assert!(redis_prefix("larder*").is_err());
+        assert_eq!(redis_timeout("20"), Ok(Duration::from_millis(20)));
+        for no in ["0", "-1", "60001", "0.5", "50ms", ""] {
+            assert!(redis_timeout(no).is_err(), "{no}");
+        }
     }
 
     #[test]

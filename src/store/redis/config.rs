@@ -2,9 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use fred::types::config::Config;
+use fred::types::config::{Config, TlsConfig, TlsHostMapping};
+use rustls::pki_types::CertificateDer;
 
-use crate::store::StoreError;
+use super::url::{Names, RedisUrl};
+use crate::{store::StoreError, trust};
 
 /// How to reach Redis, and what to keep there.
 ///
@@ -16,22 +18,38 @@ use crate::store::StoreError;
 /// ```
 #[derive(Clone)]
 pub struct RedisConfig {
-    url: String,
+    url: Result<RedisUrl, &'static str>,
+    roots: Vec<CertificateDer<'static>>,
     pub(super) prefix: String,
     pub(super) timeout: Duration,
     pub(super) max_object: u64,
 }
 
 impl RedisConfig {
-    /// The Redis at `url`: `redis://[[user:]password@]host[:port][/database]`, `rediss://` over
-    /// TLS; with `-cluster` or `-sentinel` after the scheme for those deployments.
-    pub fn new(url: impl Into<String>) -> Self {
+    /// The Redis at `url`, which is a [`RedisUrl`] in words.
+    pub fn new(url: impl AsRef<str>) -> Self {
+        RedisConfig::of(RedisUrl::parse(url.as_ref()))
+    }
+
+    /// The Redis at `url`.
+    pub fn at(url: RedisUrl) -> Self {
+        RedisConfig::of(Ok(url))
+    }
+
+    fn of(url: Result<RedisUrl, &'static str>) -> Self {
         RedisConfig {
-            url: url.into(),
+            url,
+            roots: Vec::new(),
             prefix: "larder".to_owned(),
             timeout: Duration::from_millis(50),
             max_object: 8 * 1024 * 1024,
         }
+    }
+
+    /// Over TLS, trusts these besides Mozilla's roots. There is no way to trust anybody.
+    pub fn root_certificates(mut self, roots: Vec<CertificateDer<'static>>) -> Self {
+        self.roots = roots;
+        self
     }
 
     /// What every key begins with, before a colon: `larder`, unless told otherwise.
@@ -40,7 +58,9 @@ impl RedisConfig {
         self
     }
 
-    /// How long a lookup waits for Redis before it is a miss: 50 ms, unless told otherwise.
+    /// How long one lookup waits for Redis before it is a miss: 50 ms, unless told otherwise. A
+    /// request may make more than one: see
+    /// [`store_timeout`](crate::cache::Builder::store_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -52,33 +72,23 @@ impl RedisConfig {
         self
     }
 
-    /// What fred makes of it. No error shows any of the URL: a password may be anywhere in one
-    /// that is not well-formed.
+    /// What fred makes of it. No error shows any of the URL.
     pub(super) fn parse(&self) -> Result<Config, StoreError> {
         if self.prefix.is_empty() || self.prefix.contains(|c: char| c <= ' ' || c == '\x7f') {
             let why = "the prefix of the keys in Redis is empty, or has blanks in it";
             return Err(StoreError::new(why));
         }
-        let scheme = self.url.split_once("://").map(|(scheme, _)| scheme);
-        let scheme = scheme.map(|scheme| scheme.trim_end_matches("-cluster"));
-        let scheme = scheme.map(|scheme| scheme.trim_end_matches("-sentinel"));
-        if !matches!(scheme, Some("redis" | "rediss" | "valkey" | "valkeys")) {
-            let why = "the Redis URL does not begin with redis:// or rediss://";
-            return Err(StoreError::new(why));
-        }
-        let mut config = Config::from_url(&self.url).map_err(|error| {
-            let what = match error.details() {
-                "InvalidPort" => "its port is not a number up to 65535",
-                "EmptyHost" | "Invalid or missing host." => "it names no host",
-                "Invalid database path." | "Invalid integer string." => {
-                    "its path is not the number of a database"
-                }
-                "Invalid or missing sentinel service name." => "sentinelServiceName is missing",
-                _ => "it is not well-formed",
-            };
-            StoreError::new(format!("the Redis URL is not valid: {what}"))
+        let url = self.url.as_ref().map_err(|accepted| {
+            StoreError::new(format!("the Redis URL is not valid: it must be {accepted}"))
         })?;
-        config.fail_fast = false; // Start while Redis is down.
+        let mut config = url.config.clone();
+        config.tls = url.tls.map(|names| TlsConfig {
+            connector: trust::client_config(self.roots.clone()).into(),
+            hostnames: match names {
+                Names::OfUrl => TlsHostMapping::DefaultHost,
+                Names::Own => TlsHostMapping::None,
+            },
+        });
         Ok(config)
     }
 }
@@ -86,6 +96,7 @@ impl RedisConfig {
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
+            .field("url", &self.url)
             .field("prefix", &self.prefix)
             .field("timeout", &self.timeout)
             .field("max_object", &self.max_object)

@@ -10,6 +10,7 @@ mod config;
 mod keeper;
 mod link;
 mod sweep;
+mod url;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use fred::{
 };
 use tokio::sync::watch;
 
-pub use self::{config::RedisConfig, keeper::Availability};
+pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
     keeper::{Keeper, Task},
     link::{CallError, Link},
