@@ -18,6 +18,7 @@ use super::{
     flight::Flights,
     gate::{Gate, Ticket},
     layer::Inspect,
+    patience::Patience,
     purge::Purge,
     recording::Recording,
     shy::Shy,
@@ -35,6 +36,7 @@ pub(super) struct Core<S> {
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) max_object: u64,
+    pub(super) store_timeout: Duration,
     pub(super) inspect: Option<Inspect>,
     pub(super) debug_headers: bool,
     pub(super) flights: Arc<Flights<Landing>>,
@@ -137,6 +139,11 @@ impl Found {
 }
 
 impl<S: Store> Core<S> {
+    /// What a new request may wait for the store.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.clock, self.store_timeout)
+    }
+
     /// Looks for the response to a request. `hint` is a mark that may not be
     /// in the store yet; it counts where it tells more than the one that is. A store that fails
     /// has found nothing.
@@ -145,9 +152,10 @@ impl<S: Store> Core<S> {
         key: &Key,
         hint: Option<&Arc<Vary>>,
         req: &request::Parts,
+        patience: &mut Patience,
     ) -> Found {
         let is_query = Digest::of(req).is_some();
-        let marker = match self.store.get(key).await {
+        let marker = match patience.wait(self.store.get(key)).await {
             Ok(Some(Record::Response(entry))) if !is_query => {
                 return Found::with(None, None, Some(entry));
             }
@@ -159,7 +167,7 @@ impl<S: Store> Core<S> {
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
         let entry = match &variant {
-            Some(variant) => match self.store.get(variant).await {
+            Some(variant) => match patience.wait(self.store.get(variant)).await {
                 Ok(Some(Record::Response(entry))) => Some(entry),
                 Ok(_) | Err(_) => None,
             },
@@ -216,7 +224,7 @@ impl<S: Store> Core<S> {
                 let vary = self.current(trip, key, &variant.vary).await;
                 let own = key.variant(&vary, &variant.selection);
                 self.put(&own, entry, keep).await;
-                self.mark(key, &vary, keep).await;
+                let _ = self.mark(key, &vary, keep).await;
             }
         }
         self.changes.add(&trip.key);
@@ -251,24 +259,29 @@ impl<S: Store> Core<S> {
     /// replaced, since the trip began.
     pub(super) async fn refresh(&self, trip: &Trip, entry: &Entry, keep: Duration) -> bool {
         let key = &trip.key;
+        let mut patience = trip.patience.clone();
         let asked = trip.exact();
         let Some(_passing) = self.gate.pass(trip.ticket, asked, &entry.head).await else {
             return false;
         };
         let head = Arc::clone(&entry.head);
-        let kept = self.store.refresh(trip.seat(), entry.id, head, keep).await;
+        let refresh = self.store.refresh(trip.seat(), entry.id, head, keep);
+        let kept = patience.wait(refresh).await;
         if let Some(marker) = &trip.found.marker {
-            self.mark(key, marker, keep).await;
+            let mark = self.mark(key, marker, keep);
+            let _ = patience.wait(mark).await;
         }
         if trip.asked.is_some() {
-            self.place(trip, &entry.head, keep).await; // the mark is of use for longer now
+            // The mark is of use for longer now.
+            let place = async { Ok(self.place(trip, &entry.head, keep).await) };
+            let _ = patience.wait(place).await;
         }
         self.changes.add(key);
         kept.unwrap_or(false)
     }
 
     /// Marks `key` as one that has variants, for at least as long as `keep`.
-    async fn mark(&self, key: &Key, vary: &Vary, keep: Duration) {
+    async fn mark(&self, key: &Key, vary: &Vary, keep: Duration) -> Result<(), StoreError> {
         let now = self.clock.now();
         let until = vary.until.max(now + keep);
         let keep = until.duration_since(now).unwrap_or_default();
@@ -276,10 +289,8 @@ impl<S: Store> Core<S> {
             until,
             ..vary.clone()
         };
-        let _ = self
-            .store
-            .put(key, Record::Vary(Arc::new(vary)), keep)
-            .await;
+        let mark = Record::Vary(Arc::new(vary));
+        self.store.put(key, mark, keep).await
     }
 
     /// Forgets everything, fetches in flight included.
@@ -292,33 +303,50 @@ impl<S: Store> Core<S> {
     }
 
     /// Forgets a URI with all its variants, whatever the method, fetches in flight included.
-    pub(super) async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
+    pub(super) async fn purge(
+        &self,
+        key: &Key,
+        patience: &mut Patience,
+    ) -> Result<bool, StoreError> {
         let key = Key::parse(key.primary());
         let purge = Purge::Uri(key.clone());
         self.gate.purge(purge).await;
-        self.remove(&key).await
+        self.remove(&key, patience).await
     }
 
     /// The same, and gives the right to store what comes in its place: unless it was purged by
     /// another since `ticket` was taken.
-    pub(super) async fn supersede(&self, key: &Key, ticket: Ticket) -> Option<Ticket> {
+    pub(super) async fn supersede(
+        &self,
+        key: &Key,
+        ticket: Ticket,
+        patience: &mut Patience,
+    ) -> Option<Ticket> {
         let renewed = self.gate.supersede(ticket, key).await;
         // A store that cannot forget now has an expiry, and cannot be waited for.
-        let _ = self.remove(key).await;
+        let _ = self.remove(key, patience).await;
         renewed
     }
 
-    pub(super) async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+    pub(super) async fn remove(
+        &self,
+        key: &Key,
+        patience: &mut Patience,
+    ) -> Result<bool, StoreError> {
         self.flights.close(|flying, _| flying.path() == key.path());
         let [get, query] = key.of_each_class();
-        let removed = tokio::join!(
-            self.store.remove(&get),
-            self.store.remove(&query),
-            self.remove_same(key)
-        );
+        let removal = async {
+            let removed = tokio::join!(
+                self.store.remove(&get),
+                self.store.remove(&query),
+                self.remove_same(key)
+            );
+            Ok(removed.0? | removed.1? | removed.2?)
+        };
+        let removed = patience.wait(removal).await;
         self.changes.add(&get);
         self.changes.add(&query);
-        Ok(removed.0? | removed.1? | removed.2?)
+        removed
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     flight::Seat,
     gate::Ticket,
     judge::{Use, judge},
+    patience::Patience,
     purge,
     returned::Returned,
     share::{self, Shared},
@@ -87,20 +88,23 @@ where
         let asked = asked(&self.parts);
         let key = Key::of(&asked);
         let mut ticket = Some(core.gate.ticket());
+        let mut patience = core.patience();
         let req = Request::from_parts(self.parts, self.body);
         let sent = core.clock.now();
         let (res, body) = self.inner.oneshot(req).await?.into_parts();
         let received = core.clock.now();
         for changed in core.policy.invalidated(&asked, &res) {
             match ticket {
-                Some(before) if changed == key => ticket = core.supersede(&key, before).await,
+                Some(before) if changed == key => {
+                    ticket = core.supersede(&key, before, &mut patience).await;
+                }
                 // A store that cannot forget now has an expiry, and cannot be waited for.
-                _ => drop(core.purge(&changed).await),
+                _ => drop(core.purge(&changed, &mut patience).await),
             }
         }
         let groups = core.policy.invalidated_groups(&asked, &res);
         if !groups.is_empty() {
-            purge::groups(&core, key.clone(), groups).await;
+            purge::groups(&core, key.clone(), groups, &mut patience).await;
         }
         let head = core.policy.head(&asked, &res, sent, received);
         let keep = core.policy.keep(&asked, &head, received);
@@ -118,6 +122,7 @@ where
             answered: None,
             ticket,
             lead: None,
+            patience,
         };
         let returned = Returned {
             core,
@@ -135,18 +140,20 @@ where
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
+        let mut patience = core.patience();
         loop {
             let ticket = core.gate.ticket();
             let mut key = Cow::Borrowed(&exact);
             let mut seen = core.changes.seen(&key);
             let now = core.clock.now();
-            let mut found = core.find(&key, hint.as_ref(), &self.parts).await;
+            let parts = &self.parts;
+            let mut found = core.find(&key, hint.as_ref(), parts, &mut patience).await;
             if found.is_nothing()
-                && let Some(search) = core.search(&key).await
+                && let Some(search) = core.search(&key, &mut patience).await
             {
                 key = Cow::Owned(search.key(&key));
                 seen = core.changes.seen(&key);
-                found = core.find(&key, hint.as_ref(), &self.parts).await;
+                found = core.find(&key, hint.as_ref(), parts, &mut patience).await;
             }
             let reuse = |head: &Head| core.policy.reuse(head, &self.parts, now);
             let (why, detail) = match judge(&found, &core.policy, &self.parts, reuse) {
@@ -188,6 +195,7 @@ where
                 answered: None,
                 ticket,
                 lead: None,
+                patience: patience.clone(),
             };
             if !self.may_wait(&trip) {
                 return self.fetch(trip).await;
@@ -250,6 +258,7 @@ where
             answered: None,
             ticket,
             lead: None,
+            patience: Patience::endless(),
         };
         let Seat::Lead(lead) = self.core.flights.board(trip.seat()) else {
             return;

@@ -10,6 +10,7 @@ use http::{HeaderName, StatusCode, request};
 use super::{
     core::{Core, Found},
     judge::{Use, judge},
+    patience::Patience,
 };
 use crate::{
     outcome::Forward,
@@ -178,7 +179,7 @@ impl<S: Store> Core<S> {
         let mut wanted = self.store.peek(&key).await?;
         let mut same = None;
         if wanted.is_none()
-            && let Some(search) = self.search(&key).await
+            && let Some(search) = self.search(&key, &mut Patience::endless()).await
         {
             key = search.key(&key);
             wanted = self.store.peek(&key).await?;

@@ -11,6 +11,7 @@ use super::{
     exchange::{Answer, Exchange},
     flight::Lead,
     gate::Ticket,
+    patience::Patience,
     returned::Returned,
 };
 use crate::{
@@ -33,6 +34,8 @@ pub(super) struct Trip {
     pub(super) ticket: Ticket,
     /// The seat, where others may wait for this.
     pub(super) lead: Option<Lead<Landing>>,
+    /// What the request may still wait for the store.
+    pub(super) patience: Patience,
 }
 
 impl Trip {
@@ -51,6 +54,13 @@ impl Trip {
         if let Some(lead) = &self.lead {
             lead.announce(landing);
         }
+    }
+
+    /// Forgets what is stored of what is asked for.
+    pub(super) async fn forget<S: Store>(&mut self, store: &S) {
+        let seat = self.found.variant.as_ref().unwrap_or(&self.key);
+        // A store that cannot forget now has an expiry, and cannot be waited for.
+        let _ = self.patience.wait(store.remove(seat)).await;
     }
 
     /// What to tell of it, as far as it is known before the origin answers.

@@ -1,6 +1,9 @@
 //! [`CacheLayer`]: settings and shared state, and the handle by which a cache is controlled.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http::request;
 use tower::Layer;
@@ -12,6 +15,7 @@ use super::{
     explain::Explanation,
     flight::Flights,
     gate::Gate,
+    patience::Patience,
     purge::{Manner, Purge, Purged},
     service::Cache,
     shy::Shy,
@@ -71,6 +75,7 @@ impl<S: Store> CacheLayer<S> {
                 policy: Policy::default(),
                 clock: Clock::system(),
                 max_object: Self::MAX_OBJECT,
+                store_timeout: Duration::MAX,
                 inspect: None,
                 debug_headers: false,
                 flights: Flights::new(),
@@ -113,6 +118,14 @@ impl<S: Store> Builder<S> {
     #[must_use]
     pub fn max_in_flight(mut self, bytes: u64) -> Self {
         self.core.budget = Budget::new(bytes);
+        self
+    }
+
+    /// Lets a request wait for the store no longer than this, all that it asks of it together;
+    /// then it goes on as if nothing were stored. Unless it is set, the store decides alone.
+    #[must_use]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.core.store_timeout = timeout;
         self
     }
 
@@ -187,7 +200,7 @@ impl<S: Store> CacheHandle<S> {
     ///
     /// When the store could not be asked, so that it may still answer with what it has.
     pub async fn purge(&self, key: &Key) -> Result<bool, StoreError> {
-        self.core.purge(key).await
+        self.core.purge(key, &mut Patience::endless()).await
     }
 
     /// Forgets `top` and all that is [below](Key::is_below) it. Answers how many responses were

@@ -4,7 +4,7 @@
 //! service, a client. The parts, in order of what they know:
 //!
 //! - `flight`, `recording`, `gate`, `changes`, `shy` and `budget` each do one thing for concurrent
-//!   requests, and know keys and bytes only;
+//!   requests, and know keys and bytes only; `patience` is how long one waits for the store;
 //! - `purge` says what is to be forgotten, and has it forgotten;
 //! - `core` holds what all clones of a layer share, and finds and stores records; `search` knows of
 //!   which queries not all matters;
@@ -30,6 +30,7 @@ mod gate;
 mod judge;
 mod layer;
 mod parts;
+mod patience;
 mod purge;
 mod recording;
 mod returned;

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::core::{Core, Landing};
+use super::{
+    core::{Core, Landing},
+    patience::Patience,
+};
 use crate::{
     policy::{Head, Key},
     store::{Front, Record, Store, StoreError, Sweep},
@@ -135,14 +138,20 @@ impl Purged {
 
 /// Forgets these groups of the key's origin (RFC 9875). Who waits for it does so for a while only,
 /// and when they leave it goes on.
-pub(super) async fn groups<S: Store>(core: &Arc<Core<S>>, origin: Key, names: Vec<String>) {
+pub(super) async fn groups<S: Store>(
+    core: &Arc<Core<S>>,
+    origin: Key,
+    names: Vec<String>,
+    patience: &mut Patience,
+) {
     let core = Arc::clone(core);
     let purging = tokio::spawn(async move {
         let purge = Purge::Groups(origin, names);
         // A store that cannot forget now has an expiry.
         let _ = core.purge_by(&purge, Manner::Forget).await;
     });
-    let _ = timeout(PATIENCE, purging).await;
+    let purged = async { Ok(timeout(PATIENCE, purging).await) };
+    let _ = patience.wait(purged).await;
 }
 
 // === impl Core ===
@@ -187,7 +196,7 @@ impl<S: Store> Core<S> {
             all.push((same, found));
         }
         if manner == Manner::Forget {
-            self.remove(&key).await?;
+            self.remove(&key, &mut Patience::endless()).await?;
         }
         let (mut alone, mut variants) = (Vec::new(), Vec::new());
         for (key, found) in all {

@@ -52,7 +52,7 @@ impl<S: Store> Returned<S> {
 
     /// The origin answers a HEAD anew: that freshens `old`, or tells that it is out of date
     /// (§4.3.5).
-    pub(super) async fn told_by_head<B>(self, old: Entry, body: B) -> Response<ResponseBody<B>>
+    pub(super) async fn told_by_head<B>(mut self, old: Entry, body: B) -> Response<ResponseBody<B>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -68,7 +68,7 @@ impl<S: Store> Returned<S> {
         match head.filter(|head| selects_as(head, &old)) {
             Some(head) if whole => return self.renewed(old, Some(head)).await,
             Some(_) => {} // a part is completed, not freshened
-            None => drop(self.core.store.remove(self.trip.seat()).await),
+            None => self.trip.forget(&self.core.store).await,
         }
         self.new_response(body, whole)
     }
@@ -77,7 +77,7 @@ impl<S: Store> Returned<S> {
     async fn renewed<B>(self, old: Entry, head: Option<Head>) -> Response<ResponseBody<B>> {
         let Returned {
             core,
-            trip,
+            mut trip,
             mut asked,
             res,
             received,
@@ -110,7 +110,7 @@ impl<S: Store> Returned<S> {
                 trip.announce(Landing::Stored(entry.clone()));
             }
             Some(Keep::No(_)) | None => {
-                let _ = core.store.remove(trip.seat()).await;
+                trip.forget(&core.store).await;
                 trip.announce(Landing::Alone);
             }
         }
@@ -148,7 +148,7 @@ impl<S: Store> Returned<S> {
         let whole = self.core.policy.combine(&part.head, &rest);
         let Some(head) = whole.filter(|head| follows && head.part().is_none()) else {
             // Not what the condition allows to answer, and not what the client asked for.
-            let _ = self.core.store.remove(self.trip.seat()).await;
+            self.trip.forget(&self.core.store).await;
             self.trip.announce(Landing::Alone);
             return answer::senseless(self.trip.outcome());
         };

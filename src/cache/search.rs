@@ -15,6 +15,7 @@ use http::request;
 use super::{
     core::{Core, Live, random},
     fetch::Trip,
+    patience::Patience,
 };
 use crate::{
     policy::{Digest, Head, Key, Search},
@@ -24,11 +25,12 @@ use crate::{
 impl<S: Store> Core<S> {
     /// The mark of the path of a URI that nothing is stored for. A URI without a query is seldom
     /// one of several, so that no time is lost for it where no rule was ever seen.
-    pub(super) async fn search(&self, key: &Key) -> Option<Arc<Search>> {
+    pub(super) async fn search(&self, key: &Key, patience: &mut Patience) -> Option<Arc<Search>> {
         if !key.is_get() || !(key.has_query() || self.searches.load(Ordering::Relaxed)) {
             return None;
         }
-        match self.store.get(&key.search_mark()).await {
+        let mark = key.search_mark();
+        match patience.wait(self.store.get(&mark)).await {
             Ok(Some(Record::Search(search))) => Some(search),
             Ok(_) | Err(_) => None,
         }
@@ -92,7 +94,7 @@ impl<S: Store> Core<S> {
         if let Some(digest) = Digest::of(req) {
             return format!("{} {digest}", key.as_str());
         }
-        match self.search(&key).await {
+        match self.search(&key, &mut self.patience()).await {
             Some(search) => search.key(&key).as_str().to_owned(),
             None => key.as_str().to_owned(),
         }

@@ -55,6 +55,20 @@ impl Backend {
                 }
                 let store = RedisStore::connect(settings);
                 let store = store.map_err(|error| StartError(format!("Redis: {error}.")))?;
+                let (up, calls) = (store.state(), store.clone());
+                metrics.gauge("redis_up", "Whether Redis can be used", move || {
+                    i64::from(matches!(
+                        *up.borrow(),
+                        Availability::Up | Availability::Full
+                    ))
+                });
+                metrics.gauge("redis_calls", "Calls to Redis under way", move || {
+                    i64::try_from(calls.calls()).unwrap_or(i64::MAX)
+                });
+                let full = store.state();
+                metrics.gauge("redis_full", "Whether Redis keeps nothing new", move || {
+                    i64::from(*full.borrow() == Availability::Full)
+                });
                 let mut state = store.state();
                 let known = state.wait_for(|state| *state != Availability::Connecting);
                 let _ = timeout(REDIS_START, known).await;
@@ -63,22 +77,45 @@ impl Backend {
             }
         }
     }
+
+    /// A question that may be asked at any time: whether it does all that it should.
+    pub(super) fn is_well(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let redis = match self {
+            Backend::Memory(_) => None,
+            Backend::Redis(store) => Some(store.state()),
+        };
+        move || {
+            redis
+                .as_ref()
+                .is_none_or(|state| *state.borrow() == Availability::Up)
+        }
+    }
 }
 
 /// Logs when Redis is lost, and when it is back. Ends with the store.
 async fn tell_of_redis(mut state: tokio::sync::watch::Receiver<Availability>, url: String) {
-    let mut lost = false;
+    let mut before = Availability::Connecting;
     loop {
-        match &*state.borrow_and_update() {
-            Availability::Connecting => {}
-            Availability::Up if lost => tracing::info!(redis = url, "redis is back"),
-            Availability::Up => tracing::info!(redis = url, "redis connected"),
-            Availability::Down(reason) => {
+        let now = state.borrow_and_update().clone();
+        match (&before, &now) {
+            (_, Availability::Connecting) => {}
+            (Availability::Connecting, Availability::Up) => {
+                tracing::info!(redis = url, "redis connected");
+            }
+            (Availability::Full, Availability::Up) => {
+                tracing::info!(redis = url, "redis has room again");
+            }
+            (_, Availability::Up) => tracing::info!(redis = url, "redis is back"),
+            (_, Availability::Full) => {
+                let said = "redis is full: nothing new is kept until it has room";
+                tracing::warn!(redis = url, "{said}");
+            }
+            (_, Availability::Down(reason)) => {
                 let said = "redis lost: serving from the upstream until it is back";
                 tracing::warn!(redis = url, reason, "{said}");
-                lost = true;
             }
         }
+        before = now;
         if state.changed().await.is_err() {
             return;
         }

@@ -17,6 +17,7 @@ mod fields;
 mod figures;
 mod forward;
 mod framing;
+mod health;
 mod hosts;
 mod interim;
 mod logging;
@@ -46,6 +47,7 @@ use self::{
     error::ApiError,
     explain::Explain,
     figures::MetricsPage,
+    health::Health,
     router::{Own, Router},
     server::Draining,
     target::Targets,
@@ -119,7 +121,7 @@ impl Proxy {
             }),
             metrics: MetricsPage::new(self.parts.metrics.clone()),
             docs: Docs::new(&config.prefix),
-            draining: draining.clone(),
+            health: Health::new(draining.clone(), self.parts.cache_is_well()),
         };
         let app = Router::new(config.prefix.clone(), own, config.origin.clone(), stack);
         // A panic is a bug, and costs one request.
@@ -157,7 +159,8 @@ async fn listen(config: &Config) -> Result<TcpListener, StartError> {
 
 /// The events that tell an operator what was started.
 fn announce(config: &Config, address: SocketAddr) {
-    let redis = (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());
+    let redis =
+        (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());
     tracing::info!(backend = %config.backend, redis, ttl = %config.ttl, "cache ready");
     let origin = config.origin.as_ref().map(ToString::to_string);
     tracing::info!(%address, origin, "listening on http://{address}");

@@ -14,17 +14,8 @@ use http_body_util::{Either, Empty};
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
-    admin::Admin,
-    body::Spliced,
-    docs::Docs,
-    envelope::Envelope,
-    error::{self, ApiError},
-    explain::Explain,
-    figures::MetricsPage,
-    forward, framing,
-    origin::Origin,
-    rescue::Rescued,
-    server::Draining,
+    admin::Admin, body::Spliced, docs::Docs, envelope::Envelope, error::ApiError, explain::Explain,
+    figures::MetricsPage, forward, framing, health::Health, origin::Origin, rescue::Rescued,
 };
 
 /// The body of a request to the stack: the client's own, or none.
@@ -52,7 +43,7 @@ pub(super) struct Own<S> {
     pub(super) explain: Explain,
     pub(super) metrics: MetricsPage,
     pub(super) docs: Docs,
-    pub(super) draining: Draining,
+    pub(super) health: Health,
 }
 
 /// Hands a request to the one that answers it.
@@ -228,19 +219,10 @@ impl<S> Own<S> {
             _ if !read => ApiError::method(READ).into_response(),
             Route::Proxy => self.envelope.answer(request, nothing).await,
             Route::Metrics => self.metrics.answer(&request.headers),
-            Route::Health => self.health(),
+            Route::Health => self.health.answer(),
             Route::OpenApi => self.docs.openapi(),
             Route::Docs(name) => self.docs.file(&name),
         }
-    }
-
-    fn health(&self) -> Response<Spliced> {
-        if self.draining.is_on() {
-            let message = "larder is about to stop, and finishes what is in flight.";
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return ApiError::new(status, "draining", message).into_response();
-        }
-        error::json(StatusCode::OK, r#"{"success": true, "status": "serving"}"#)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What answers every request that is not about larder itself: the layers, in their order.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,7 +8,12 @@ use http_body::Body;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::{
-    StartError, backend::Backend, config::Config, data, rescue::RescueLayer, target::Targets,
+    StartError,
+    backend::Backend,
+    config::{BackendKind, Config},
+    data,
+    rescue::RescueLayer,
+    target::Targets,
 };
 use crate::{
     cache::{CacheHandle, CacheLayer},
@@ -34,6 +39,10 @@ impl Parts {
             .policy(config.policy())
             .max_object(config.max_object)
             .inspect(data::inspect)
+            .store_timeout(match config.backend {
+                BackendKind::Memory => Duration::MAX,
+                BackendKind::Redis => config.redis_timeout,
+            })
             .debug_headers(config.debug_headers)
             .build();
         let flights = cache.handle();
@@ -49,6 +58,11 @@ impl Parts {
 
     pub(super) fn cache(&self) -> CacheHandle<Backend> {
         self.cache.handle()
+    }
+
+    /// A question that may be asked at any time: whether the cache does all that it should.
+    pub(super) fn cache_is_well(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        self.cache.handle().store().is_well()
     }
 
     /// The stack, from the client's side to the origin's.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::*;
-use crate::proxy::{Origin, config::Config, target::Targets};
+use crate::proxy::{Origin, config::Config, server::Draining, target::Targets};
 use crate::{
     cache::{CacheLayer, Purged},
     metrics::Metrics,
@@ -51,7 +51,7 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
         }),
         metrics: MetricsPage::new(Metrics::new()),
         docs: Docs::new(prefix),
-        draining: draining.clone(),
+        health: Health::new(draining.clone(), || true),
     };
     let router = Router::new(prefix.to_owned(), own, config.origin, echo());
     (router, draining)

@@ -1,6 +1,8 @@
-//! A circuit breaker: after a few failures in a row, calls fail at once.
+//! A circuit breaker: after a few failures, calls fail at once.
 //!
-//! Without one, every request that comes while Redis hangs would wait out the timeout.
+//! Without one, every request that comes while Redis hangs would wait out the timeout. Where one
+//! node of a cluster hangs, failures come between successes: so it opens, too, when more than one
+//! call in ten fails for a while.
 
 use std::sync::atomic::{
     AtomicBool, AtomicU32,
@@ -9,14 +11,17 @@ use std::sync::atomic::{
 
 use tokio::sync::Notify;
 
-/// This many failures in a row open it.
-const TOLERATED: u32 = 3;
+/// What a failure counts; a success takes one away.
+const FAILURE: u32 = 10;
+
+/// This much opens it: three failures in a row, or as many with some successes between them.
+const TOO_MUCH: u32 = 21;
 
 /// Open from the start: nothing passes until somebody knows that Redis answers.
 #[derive(Debug)]
 pub(super) struct Breaker {
     open: AtomicBool,
-    failures: AtomicU32,
+    trouble: AtomicU32,
     tripped: Notify,
 }
 
@@ -24,7 +29,7 @@ impl Breaker {
     pub(super) fn new() -> Self {
         Breaker {
             open: AtomicBool::new(true),
-            failures: AtomicU32::new(0),
+            trouble: AtomicU32::new(0),
             tripped: Notify::new(),
         }
     }
@@ -35,13 +40,17 @@ impl Breaker {
 
     pub(super) fn success(&self) {
         // Most of the time it is 0 already: do not make the cores fight over a write.
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
+        let trouble = self.trouble.load(Relaxed);
+        if trouble != 0 {
+            // Where another changes it at the same time, this one success is lost: no matter.
+            let _ = self
+                .trouble
+                .compare_exchange(trouble, trouble - 1, Relaxed, Relaxed);
         }
     }
 
     pub(super) fn failure(&self) {
-        if self.failures.fetch_add(1, Relaxed) + 1 >= TOLERATED {
+        if self.trouble.fetch_add(FAILURE, Relaxed) + FAILURE >= TOO_MUCH {
             self.trip();
         }
     }
@@ -55,7 +64,7 @@ impl Breaker {
 
     /// Closes it: for the keeper alone, after a probe that went well.
     pub(super) fn close(&self) {
-        self.failures.store(0, Relaxed);
+        self.trouble.store(0, Relaxed);
         self.open.store(false, Release);
     }
 
@@ -72,21 +81,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opens_after_failures_in_a_row_only() {
+    fn opens_after_three_failures_and_stays_open() {
         let breaker = Breaker::new();
         assert!(breaker.is_open());
         breaker.close();
-        for _ in 0..10 {
-            breaker.failure();
-            breaker.failure();
-            breaker.success();
-        }
+        breaker.failure();
+        breaker.failure();
         assert!(!breaker.is_open());
-        breaker.failure();
-        breaker.failure();
         breaker.failure();
         assert!(breaker.is_open());
         breaker.success();
         assert!(breaker.is_open(), "a straggler's success does not close it");
+    }
+
+    #[test]
+    fn bears_a_failure_now_and_then_but_not_many() {
+        let breaker = Breaker::new();
+        breaker.close();
+        for _ in 0..100 {
+            breaker.failure();
+            (0..12).for_each(|_| breaker.success());
+        }
+        assert!(!breaker.is_open());
+        for _ in 0..10 {
+            breaker.failure();
+            (0..2).for_each(|_| breaker.success());
+        }
+        assert!(breaker.is_open());
     }
 }

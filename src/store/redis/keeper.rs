@@ -16,6 +16,9 @@ use tokio::{
 
 use super::link::Link;
 
+/// How long after it was full Redis is asked whether it has room again.
+const ROOM_AFTER: Duration = Duration::from_millis(500);
+
 /// The pause between two looks whether Redis is back.
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 
@@ -32,6 +35,8 @@ pub enum Availability {
     Connecting,
     /// It answers.
     Up,
+    /// It answers, and keeps nothing new, as its memory is full.
+    Full,
     /// It does not, for the reason given. Lookups are misses until it is back.
     Down(String),
 }
@@ -42,7 +47,6 @@ pub(super) struct Task(AbortHandle);
 
 pub(super) struct Keeper {
     link: Arc<Link>,
-    timeout: Duration,
     state: watch::Sender<Availability>,
     errors: broadcast::Receiver<(Error, Option<Server>)>,
     /// fred's side of the connection. Dropping its clients does not end it.
@@ -51,15 +55,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts to connect.
-    pub(super) fn start(
-        link: Arc<Link>,
-        timeout: Duration,
-    ) -> (Task, watch::Receiver<Availability>) {
+    pub(super) fn start(link: Arc<Link>) -> (Task, watch::Receiver<Availability>) {
         let (state, watched) = watch::channel(Availability::Connecting);
         let client = link.client();
         let keeper = Keeper {
             link,
-            timeout,
             state,
             errors: client.error_rx(),
             router: router(&client),
@@ -74,19 +74,49 @@ impl Keeper {
             self.errors = self.errors.resubscribe();
             self.link.breaker.close();
             self.state.send_replace(Availability::Up);
+            self.watch().await;
+        }
+    }
+
+    /// Watches until Redis is lost.
+    async fn watch(&mut self) {
+        let mut full = false;
+        loop {
             tokio::select! {
-                () = self.link.breaker.tripped() => {}
+                () = self.link.breaker.tripped() => return,
                 // Do not wait for calls to fail: fred says that the connection broke. The first
                 // probe tells whether it matters.
-                _ = self.errors.recv() => self.link.breaker.trip(),
+                _ = self.errors.recv() => {
+                    self.link.breaker.trip();
+                    return;
+                }
+                () = self.link.full() => {
+                    full = true;
+                    self.change(Availability::Full);
+                }
+                // Later, if it is found to be full meanwhile.
+                () = sleep(ROOM_AFTER), if full => {
+                    if self.link.has_room().await {
+                        full = false;
+                        self.change(Availability::Up);
+                    }
+                }
             }
         }
+    }
+
+    fn change(&self, to: Availability) {
+        self.state.send_if_modified(|state| {
+            let news = *state != to;
+            *state = to;
+            news
+        });
     }
 
     /// Probes until Redis answers.
     async fn recover(&mut self) {
         let mut failed = 0;
-        while let Err(error) = self.link.probe(self.timeout).await {
+        while let Err(error) = self.link.probe().await {
             failed += 1;
             self.report(error, failed);
             // Not connected: fred is at it. Connected and yet no answer: the connection hangs,

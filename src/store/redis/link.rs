@@ -14,13 +14,19 @@ use std::{
 use fred::{
     clients::{Client, WithOptions},
     error::{Error, ErrorKind},
-    interfaces::ClientLike,
-    types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig},
+    interfaces::{ClientLike, ClusterInterface, KeysInterface},
+    types::{
+        Value,
+        config::{Config, ConnectionConfig, Options, ReconnectPolicy, Server, TcpConfig},
+    },
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Notify, Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use super::breaker::Breaker;
-use crate::store::StoreError;
+use crate::{clock::Clock, store::StoreError};
 
 /// Calls under way at a time.
 const CALLS: usize = 256;
@@ -38,19 +44,28 @@ const PAUSE: (u32, u32) = (50, 500);
 pub(super) struct Link {
     config: Config,
     client: RwLock<Client>,
+    /// What a lookup may take.
+    patience: Duration,
+    /// A key of ours that never holds anything.
+    probe: String,
     pub(super) breaker: Breaker,
+    full: Notify,
     calls: Semaphore,
     bytes: Semaphore,
 }
 
 impl Link {
-    /// `largest` is the size of the largest value that is to fit.
-    pub(super) fn new(config: Config, largest: u64) -> Self {
+    /// `largest` is the size of the largest value that is to fit, `patience` what a lookup may
+    /// take, and `probe` a key that never holds anything.
+    pub(super) fn new(config: Config, largest: u64, patience: Duration, probe: String) -> Self {
         let bytes = kib(BYTES.max(largest));
         Link {
             client: RwLock::new(client(&config)),
             config,
+            patience,
+            probe,
             breaker: Breaker::new(),
+            full: Notify::new(),
             calls: Semaphore::new(CALLS),
             bytes: Semaphore::new(bytes as usize),
         }
@@ -81,6 +96,11 @@ impl Link {
         room.map_err(|_| StoreError::new("too many bytes are on their way to Redis"))
     }
 
+    /// How many calls are under way.
+    pub(super) fn calls(&self) -> usize {
+        CALLS - self.calls.available_permits()
+    }
+
     /// Makes a call, and lets the breaker know how it went.
     pub(super) async fn call<T, F>(
         &self,
@@ -93,20 +113,50 @@ impl Link {
         if self.breaker.is_open() {
             return Err(CallError::Open);
         }
+        let left = Left::after(self);
         let result = self.attempt(within, run).await;
-        match &result {
-            Err(error) if is_trouble(error) => self.breaker.failure(),
-            _ => self.breaker.success(),
+        left.stayed();
+        match result.as_ref().err().map(Trouble::of) {
+            None | Some(Trouble::Refused) => self.breaker.success(),
+            Some(Trouble::Full) => {
+                self.breaker.success();
+                self.full.notify_one();
+            }
+            Some(Trouble::Lost) => self.breaker.failure(),
+            Some(Trouble::Useless) => self.breaker.trip(),
         }
         result.map_err(CallError::Failed)
     }
 
-    /// Asks whether Redis answers. Says why not.
-    pub(super) async fn probe(&self, within: Duration) -> Result<(), Error> {
-        let pong = self.attempt(within, async |client| client.ping::<()>(None).await);
-        match pong.await {
-            Err(error) if is_trouble(&error) => Err(error),
-            _ => Ok(()),
+    /// Waits until Redis has refused to keep something for want of room.
+    pub(super) async fn full(&self) {
+        self.full.notified().await;
+    }
+
+    /// Asks whether Redis can be used. Says why not.
+    pub(super) async fn probe(&self) -> Result<(), Error> {
+        // Deleting is what must never fail, and what a replica, for one, refuses.
+        let delete = async |client: WithOptions<Client>| client.unlink(&self.probe).await;
+        self.attempt::<Value, _>(self.patience, delete).await?;
+        let client = self.client();
+        if !client.is_clustered() {
+            return Ok(());
+        }
+        let nodes = client.cached_cluster_state();
+        for node in nodes.map_or_else(Vec::new, |nodes| nodes.unique_primary_nodes()) {
+            let ping = async |client| on(&client, Some(&node)).ping(None).await;
+            self.attempt::<Value, _>(self.patience, ping).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks whether there is room in Redis.
+    pub(super) async fn has_room(&self) -> bool {
+        // It is refused when there is none, and makes nothing of a key that is not there.
+        let write = async |client: WithOptions<Client>| client.setrange(&self.probe, 0, "").await;
+        match self.attempt::<Value, _>(self.patience, write).await {
+            Ok(_) => true,
+            Err(error) => Trouble::of(&error) == Trouble::Refused,
         }
     }
 
@@ -125,6 +175,33 @@ impl Link {
             ..Options::default()
         };
         run(self.client().with_options(&options)).await
+    }
+}
+
+/// Notices when a call is given up while Redis makes it wait: whoever leaves before the timeout
+/// would else keep the breaker closed for all who come.
+struct Left<'a> {
+    link: &'a Link,
+    since: Instant,
+}
+
+impl<'a> Left<'a> {
+    fn after(link: &'a Link) -> Self {
+        let since = Clock::system().instant();
+        Left { link, since }
+    }
+
+    fn stayed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        let waited = Clock::system().instant() - self.since;
+        if waited >= self.link.patience / 2 {
+            self.link.breaker.failure();
+        }
     }
 }
 
@@ -185,14 +262,41 @@ fn kib(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
-/// Whether the error tells that Redis cannot be used at present, and not only that it refused
-/// this one call. What it replies begins with a word in capitals.
-fn is_trouble(error: &Error) -> bool {
-    let word = error.details().split(' ').next().unwrap_or_default();
-    let reply = word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase());
-    let unable = matches!(
-        word,
-        "NOAUTH" | "WRONGPASS" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN"
-    );
-    (!reply || unable) && !matches!(error.kind(), ErrorKind::Parse | ErrorKind::InvalidArgument)
+/// The same, for one server of a cluster.
+pub(super) fn on(client: &WithOptions<Client>, node: Option<&Server>) -> WithOptions<Client> {
+    let mut options = client.options().clone();
+    options.cluster_node = node.cloned();
+    // On the client within: options around options do not add up.
+    Client::with_options(client, &options)
+}
+
+/// What an error tells of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It refused this one call, and is well.
+    Refused,
+    /// It has no room. What is there can be had, and deleted.
+    Full,
+    /// It did not answer.
+    Lost,
+    /// It answered that it cannot be used.
+    Useless,
+}
+
+impl Trouble {
+    fn of(error: &Error) -> Self {
+        // What it replies begins with a word in capitals.
+        let word = error.details().split(' ').next().unwrap_or_default();
+        match word {
+            "NOAUTH" | "WRONGPASS" | "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN"
+            // Nothing can be deleted either, and what cannot be deleted must not be read.
+            | "READONLY" | "MISCONF" | "NOREPLICAS" => Trouble::Useless,
+            "OOM" => Trouble::Full,
+            _ if word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase()) => Trouble::Refused,
+            _ => match error.kind() {
+                ErrorKind::Parse | ErrorKind::InvalidArgument => Trouble::Refused,
+                _ => Trouble::Lost,
+            },
+        }
+    }
 }

@@ -75,8 +75,10 @@ impl RedisStore {
     /// Outside of a tokio runtime.
     pub fn connect(config: RedisConfig) -> Result<Self, StoreError> {
         let largest = config.max_object.saturating_add(HEAD_ROOM);
-        let link = Arc::new(Link::new(config.parse()?, largest));
-        let (keeper, state) = Keeper::start(link.clone(), config.timeout);
+        let probe = format!("{}:probe", config.prefix);
+        let link = Link::new(config.parse()?, largest, config.timeout, probe);
+        let link = Arc::new(link);
+        let (keeper, state) = Keeper::start(link.clone());
         Ok(RedisStore {
             link,
             state,
@@ -88,6 +90,11 @@ impl RedisStore {
     /// Whether Redis can be used, now and whenever it changes.
     pub fn state(&self) -> watch::Receiver<Availability> {
         self.state.clone()
+    }
+
+    /// How many calls to Redis are under way: a few hundred at the most, whatever happens.
+    pub fn calls(&self) -> usize {
+        self.link.calls()
     }
 
     fn name(&self, key: &Key) -> String {

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::{
-    clients::{Client, WithOptions},
     error::Error,
     interfaces::{ClientLike, ClusterInterface, KeysInterface},
     types::config::Server,
 };
 use tokio::time::timeout;
 
-use super::{RedisStore, link::Link};
+use super::{
+    RedisStore,
+    link::{Link, on},
+};
 use crate::{
     policy::Key,
     store::{Front, Judge, Store, StoreError, Sweep, codec},
@@ -222,14 +224,6 @@ async fn front(
         bytes = more.await?;
     }
     Ok(codec::decode_front(key, &bytes).ok())
-}
-
-/// The same, for one server of a cluster.
-fn on(client: &WithOptions<Client>, node: Option<&Server>) -> WithOptions<Client> {
-    let mut options = client.options().clone();
-    options.cluster_node = node.cloned();
-    // On the client within: options around options do not add up.
-    Client::with_options(client, &options)
 }
 
 /// Makes a pattern of Redis' that matches `text` and nothing else.

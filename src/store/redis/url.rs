@@ -11,7 +11,8 @@ const SCHEME: &str = "a URL that begins with redis://, rediss://, redis-cluster:
                       (or with valkey in place of redis)";
 const FORM: &str = "a URL like redis://127.0.0.1:6379 or rediss://user:password@host:6380/1 \
                     (in a password, @ : / ? # and % are written %40 %3A %2F %3F %23 and %25)";
-const HOST: &str = "a URL with a host, like redis://127.0.0.1:6379";
+const HOST: &str = "a URL with a host, like redis://127.0.0.1:6379 \
+                    (in a password, @ : / ? # and % are written %40 %3A %2F %3F %23 and %25)";
 const PORT: &str = "a URL whose port is a number from 1 to 65535 \
                     (in a password, @ : / ? # and % are written %40 %3A %2F %3F %23 and %25)";
 const DATABASE: &str = "a URL whose path is the number of a database, from 0 to 255, like \
@@ -38,7 +39,7 @@ const PARAMETER: &str = "a URL with no other parameters than node= (of a cluster
 #[derive(Clone)]
 pub struct RedisUrl {
     pub(super) config: Config,
-    /// The name that certificates are for, where the URL has one and no address.
+    /// Whose certificates are to be shown, where it is over TLS.
     pub(super) tls: Option<Names>,
     shown: String,
 }
@@ -81,6 +82,9 @@ impl RedisUrl {
             ParseError::EmptyHost => HOST,
             _ => FORM,
         })?;
+        if url.fragment().is_some() {
+            return Err(FORM); // a password that is not encoded, most likely
+        }
         let parameters = Parameters::of(&url, kind)?;
         let config = Config {
             server: kind.server(&url, &parameters)?,
@@ -247,7 +251,6 @@ fn decoded(text: Option<&str>) -> Result<Option<String>, &'static str> {
 /// The URL without what may be secret.
 fn shown(mut url: Url) -> String {
     url.set_query(None);
-    url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
         // Neither fails where there is a host, and without one there are no credentials.
         let _ = url.set_password(None);

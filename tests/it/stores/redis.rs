@@ -434,10 +434,10 @@ async fn a_wrong_password_is_told_and_not_shown() {
 #[tokio::test]
 async fn a_wrong_url_is_named_and_not_shown() {
     for (url, why) in [
-        ("", "begin with redis://"),
-        ("s3cret", "begin with redis://"),
-        ("http://u:s3cret@localhost", "begin with redis://"),
-        ("redis-cluster-s3cret://localhost", "begin with redis://"),
+        ("", "begins with redis://"),
+        ("s3cret", "begins with redis://"),
+        ("http://u:s3cret@localhost", "begins with redis://"),
+        ("redis-cluster-s3cret://localhost", "begins with redis://"),
         ("redis://u:s3cret@localhost:70000", "port"),
         ("redis://u:s3cret@localhost:port", "port"),
         ("redis://u:s3cret@", "host"),
