@@ -1,16 +1,18 @@
 //! Records to bytes and back.
 //!
 //! ```text
-//!  0  "LRDR"          4  version (1)      5  kind: R response, V vary marker, S search marker
+//!  0  "LRDR"          4  version (2)      5  kind: R response, V vary marker, S search marker
 //!  6  id: the response's EntryId, or the marker's epoch
 //! 14  length of the front
-//! 18  front           key, then head or marker
-//!     rest            verdict, trailers, length of the body, body; nothing for a marker
+//! 18  front           key, head or marker, checksum of all up to here
+//!     rest            verdict, trailers, length of the body, body, checksum of the rest; nothing
+//!                     for a marker
 //! ```
 //!
 //! Numbers are big-endian. The front is what a 304 renews: it can be replaced without reading
 //! what follows, and its [`OPENING`] tells of which response it is. Whoever can write to the
-//! store could have written these bytes, so decoding trusts none of them.
+//! store could have written these bytes, so decoding trusts none of them. The checksums (CRC-32)
+//! are for accidents: what was changed on its way is not served.
 
 #[cfg(test)]
 mod tests;
@@ -28,13 +30,16 @@ use super::{Entry, EntryId, Front, Payload, Record, payload::Verdict};
 use crate::policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const RESPONSE: u8 = b'R';
 const VARY: u8 = b'V';
 const SEARCH: u8 = b'S';
 
 /// The length of magic, version, kind and id: what a response is told apart by.
 pub(super) const OPENING: usize = 14;
+
+/// The length of a checksum.
+const CHECKSUM: usize = 4;
 
 /// Bodies from here on are slices of the bytes they came in; smaller ones are copied, so that
 /// they do not keep a whole read buffer alive.
@@ -63,7 +68,8 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             let room = 256 + key.as_str().len() + head.weight() + body.weight();
             let mut out = Vec::with_capacity(room);
             out.extend_from_slice(&opening(RESPONSE, id.0));
-            out.extend_from_slice(&front(key, |out| put_head(out, head.stored())));
+            out.extend_from_slice(&front_of(key, *id, head));
+            let rest = out.len();
             out.put_u8(match body.verdict().get() {
                 None => 0,
                 Some(false) => 1,
@@ -75,11 +81,14 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             }
             out.put_u64(data.len() as u64);
             out.extend_from_slice(data);
+            let sum = crc32fast::hash(&out[rest..]);
+            out.put_u32(sum);
             out.into()
         }
         Record::Vary(vary) => {
-            let mut out = opening(VARY, vary.epoch).to_vec();
-            out.extend_from_slice(&front(key, |out| {
+            let opening = opening(VARY, vary.epoch);
+            let mut out = opening.to_vec();
+            out.extend_from_slice(&front(&opening, key, |out| {
                 put_time(out, vary.until);
                 let names = vary.fields.names();
                 out.put_u32(names.len() as u32);
@@ -90,8 +99,9 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             out.into()
         }
         Record::Search(search) => {
-            let mut out = opening(SEARCH, search.epoch).to_vec();
-            out.extend_from_slice(&front(key, |out| {
+            let opening = opening(SEARCH, search.epoch);
+            let mut out = opening.to_vec();
+            out.extend_from_slice(&front(&opening, key, |out| {
                 put_time(out, search.until);
                 out.put_u8(search.rule.only.into());
                 out.put_u8(search.rule.ordered.into());
@@ -110,9 +120,10 @@ pub(super) fn opening_of(id: EntryId) -> Bytes {
     Bytes::copy_from_slice(&opening(RESPONSE, id.0))
 }
 
-/// The front of a response under `key` with this head: its length, and the bytes.
-pub(super) fn front_of(key: &Key, head: &Head) -> Bytes {
-    front(key, |out| put_head(out, head.stored())).into()
+/// The front of the response `id` under `key` with this head: its length, and the bytes.
+pub(super) fn front_of(key: &Key, id: EntryId, head: &Head) -> Bytes {
+    let opening = opening(RESPONSE, id.0);
+    front(&opening, key, |out| put_head(out, head.stored())).into()
 }
 
 /// The record in `bytes`, if it is whole and that of `key`.
@@ -160,12 +171,16 @@ fn opening(kind: u8, id: u64) -> [u8; OPENING] {
     out
 }
 
-fn front(key: &Key, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn front(opening: &[u8], key: &Key, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = vec![0; 4];
     put_text(&mut out, key.as_str().as_bytes());
     fill(&mut out);
-    let len = (out.len() - 4) as u32;
+    let len = (out.len() - 4 + CHECKSUM) as u32;
     out[..4].copy_from_slice(&len.to_be_bytes());
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(opening);
+    sum.update(&out);
+    out.put_u32(sum.finalize());
     out
 }
 
@@ -255,6 +270,15 @@ impl<'a> Input<'a> {
         self.take(len)
     }
 
+    /// Reads the checksum of all since `start`.
+    fn checksum(&mut self, start: usize) -> Result<(), Damage> {
+        let sum = crc32fast::hash(&self.bytes[start..self.at]);
+        match self.u32()? {
+            stated if stated == sum => Ok(()),
+            _ => Err(Damage::Value("checksum")),
+        }
+    }
+
     fn expect_at(&self, end: usize) -> Result<(), Damage> {
         if self.at == end {
             Ok(())
@@ -307,6 +331,7 @@ impl<'a> Input<'a> {
     }
 
     fn front(&mut self, key: &Key) -> Result<Front, Damage> {
+        let start = self.at;
         let (kind, id) = self.opening()?;
         let front = self.u32()? as usize;
         let end = self.at.checked_add(front).ok_or(Damage::Length)?;
@@ -324,6 +349,7 @@ impl<'a> Input<'a> {
             SEARCH => Front::Search(Arc::new(self.search(id)?)),
             _ => return Err(Damage::Value("kind")),
         };
+        self.checksum(start)?;
         self.expect_at(end)?;
         Ok(front)
     }
@@ -394,6 +420,7 @@ impl<'a> Input<'a> {
     }
 
     fn payload(&mut self) -> Result<Payload, Damage> {
+        let rest = self.at;
         let verdict = match self.u8()? {
             0 => Verdict::default(),
             1 => Verdict::known(false),
@@ -409,6 +436,7 @@ impl<'a> Input<'a> {
         } else {
             self.bytes.slice(start..self.at)
         };
+        self.checksum(rest)?;
         Ok(Payload::new(data, trailers).with_verdict(verdict))
     }
 

@@ -171,7 +171,7 @@ impl Store for RedisStore {
             1.into(),
             self.name(key).into(),
             codec::opening_of(old).into(),
-            codec::front_of(key, &head).into(),
+            codec::front_of(key, old, &head).into(),
             millis(keep).into(),
         ];
         let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
