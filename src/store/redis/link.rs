@@ -160,6 +160,16 @@ impl Link {
         }
     }
 
+    /// How often a command may be sent. In a cluster once more for each time that a node knows
+    /// better where the key is.
+    fn attempts(&self) -> u32 {
+        if self.config.server.is_clustered() {
+            3
+        } else {
+            1
+        }
+    }
+
     async fn attempt<T, F>(
         &self,
         within: Duration,
@@ -170,7 +180,7 @@ impl Link {
     {
         let options = Options {
             timeout: Some(within),
-            max_attempts: Some(1),
+            max_attempts: Some(self.attempts()),
             fail_fast: true,
             ..Options::default()
         };

@@ -5,6 +5,7 @@ mod explaining;
 mod growing;
 mod methods;
 mod parts;
+mod patience;
 mod purging;
 mod querying;
 mod reusing;

@@ -1,88 +1,14 @@
 //! The log of the program, run as one: which events there are, and that no secret is in them.
 
-use std::{
-    net::SocketAddr,
-    process::{Command, Stdio},
-};
-
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStderr},
-};
 
 use crate::support::{
     origin::{Origin, Raw, Then, nobody},
-    proxy::{Answer, ask, request, soon},
+    program::Logged,
+    proxy::{ask, request},
     redis::Redis,
     script::respond,
 };
-
-/// A running larder whose log is read.
-struct Logged {
-    _child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-    /// All that was logged so far, as it came.
-    text: String,
-    /// The events that nobody has asked for yet: their order is not promised.
-    unread: Vec<Value>,
-    address: SocketAddr,
-}
-
-impl Logged {
-    async fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        command
-            .args(args)
-            .args(["--port=0", "--log-format=json"])
-            .env_clear()
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut command = tokio::process::Command::from(command);
-        let mut child = command.kill_on_drop(true).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut logged = Logged {
-            _child: child,
-            lines,
-            text: String::new(),
-            unread: Vec::new(),
-            address: ([0, 0, 0, 0], 0).into(),
-        };
-        let listening = logged.event("listening on").await;
-        logged.address = listening["address"].as_str().unwrap().parse().unwrap();
-        logged
-    }
-
-    /// The next event whose message begins so: its fields, level and target.
-    async fn event(&mut self, message: &str) -> Value {
-        let is_it = |event: &Value| {
-            let said = event["fields"]["message"].as_str();
-            said.is_some_and(|said| said.starts_with(message))
-        };
-        let found = match self.unread.iter().position(is_it) {
-            Some(at) => self.unread.remove(at),
-            None => loop {
-                let line = soon(self.lines.next_line()).await.unwrap();
-                let line = line.unwrap_or_else(|| panic!("no {message:?} in {}", self.text));
-                self.text += &line;
-                self.text.push('\n');
-                let event = serde_json::from_str(&line).unwrap();
-                if is_it(&event) {
-                    break event;
-                }
-                self.unread.push(event);
-            },
-        };
-        let mut fields = found["fields"].clone();
-        fields["level"] = found["level"].clone();
-        fields["logger"] = found["target"].clone();
-        fields
-    }
-
-    async fn get(&self, target: &str) -> Answer {
-        ask(self.address, request("GET", target, &[], "")).await
-    }
-}
 
 #[tokio::test]
 async fn the_start_tells_what_was_chosen() {

@@ -4,15 +4,10 @@
 use std::future::Future;
 
 use larder::store::{Availability, RedisConfig, RedisStore};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::broadcast,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::support::redis::{Redis, Reply};
+use crate::support::redis::{Redis, Relay, Reply};
 
 /// No test waits longer than this for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,28 +22,31 @@ pub(super) async fn store(redis: &Redis) -> RedisStore {
     connect(config(redis)).await
 }
 
-async fn connect(config: RedisConfig) -> RedisStore {
+pub(super) async fn connect(config: RedisConfig) -> RedisStore {
     let store = RedisStore::connect(config).unwrap();
     wait_for(&store, |state| *state == Availability::Up).await;
     store
 }
 
-async fn wait_for(store: &RedisStore, what: impl FnMut(&Availability) -> bool) -> Availability {
+pub(super) async fn wait_for(
+    store: &RedisStore,
+    what: impl FnMut(&Availability) -> bool,
+) -> Availability {
     let mut state = store.state();
     let reached = soon(state.wait_for(what)).await;
     reached.unwrap().clone()
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it takes too long")
 }
 
-fn is_down(state: &Availability) -> bool {
+pub(super) fn is_down(state: &Availability) -> bool {
     matches!(state, Availability::Down(_))
 }
 
 /// The time that so many lookups take together, all of which must fail.
-async fn lookups_in_vain(store: &RedisStore, count: usize) -> Duration {
+pub(super) async fn lookups_in_vain(store: &RedisStore, count: usize) -> Duration {
     let start = Instant::now();
     for _ in 0..count {
         store.get(&key("/a")).await.unwrap_err();
@@ -347,45 +345,13 @@ async fn hanging_in_the_middle_of_a_write() {
 async fn a_dead_connection_is_replaced() {
     let redis = Redis::start();
     let relay = Relay::to(redis.port()).await;
-    let url = format!("redis://127.0.0.1:{}", relay.port);
-    let config = RedisConfig::new(url).timeout(Duration::from_millis(50));
+    let config = RedisConfig::new(relay.url()).timeout(Duration::from_millis(50));
     let store = connect(config).await;
-    // As when the network forgets a connection: it is open, and nothing comes through.
-    relay.freeze.send(()).unwrap();
+    relay.freeze();
     lookups_in_vain(&store, 3).await;
     wait_for(&store, is_down).await;
     wait_for(&store, |state| *state == Availability::Up).await;
     store.clear().await.unwrap();
-}
-
-/// Passes connections on to Redis, until they are frozen; later ones work.
-struct Relay {
-    port: u16,
-    freeze: broadcast::Sender<()>,
-}
-
-impl Relay {
-    async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay = Relay {
-            port: listener.local_addr().unwrap().port(),
-            freeze: broadcast::channel(1).0,
-        };
-        let freeze = relay.freeze.clone();
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut frozen = freeze.subscribe();
-                tokio::spawn(async move {
-                    let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = frozen.recv() => std::future::pending().await,
-                    }
-                });
-            }
-        });
-        relay
-    }
 }
 
 #[tokio::test]

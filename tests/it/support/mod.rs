@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod origin;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod script;

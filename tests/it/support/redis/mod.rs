@@ -1,53 +1,59 @@
-//! A real Redis of the test's own, on a free port.
+//! A real Redis of the test's own, on a free port: alone, or several of them.
+
+mod cluster;
+mod relay;
+mod reply;
+mod sentinel;
+mod tls;
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+pub(crate) use self::{
+    cluster::Cluster,
+    relay::Relay,
+    reply::Reply,
+    sentinel::Watched,
+    tls::{Authority, Secure},
+};
 
 /// A running redis-server. It ends with this value.
 pub(crate) struct Redis {
     port: u16,
     password: Option<&'static str>,
-    cluster: bool,
+    settings: Vec<String>,
     dir: TempDir,
     server: Option<Child>,
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
-        Self::launch(None, false)
+        Redis::with(&[])
+    }
+
+    /// With these arguments of redis-server.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        Redis::launch(None, settings, tempfile::tempdir().expect("a directory"))
     }
 
     pub(crate) fn with_password(password: &'static str) -> Self {
-        Self::launch(Some(password), false)
+        let dir = tempfile::tempdir().expect("a directory");
+        Redis::launch(Some(password), &["--requirepass", password], dir)
     }
 
-    /// A cluster of one.
-    pub(crate) fn cluster() -> Self {
-        let redis = Self::launch(None, true);
-        redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
-        // It is two seconds before it lets anybody in, and says so only when asked.
-        while !matches!(&redis.command(&["CLUSTER", "INFO"])[..],
-            [Reply::Text(info)] if info.starts_with(b"cluster_state:ok"))
-        {
-            thread::sleep(Duration::from_millis(20));
-        }
-        redis
-    }
-
-    fn launch(password: Option<&'static str>, cluster: bool) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+    fn launch(password: Option<&'static str>, settings: &[&str], dir: TempDir) -> Self {
         let mut redis = Redis {
             port: 0,
             password,
-            cluster,
+            settings: settings.iter().map(ToString::to_string).collect(),
             dir,
             server: None,
         };
@@ -59,6 +65,25 @@ impl Redis {
             }
         }
         panic!("redis-server does not start");
+    }
+
+    /// Makes it a copy of another, and waits until it is one.
+    pub(crate) fn follow(&self, port: u16) {
+        self.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
+        until(|| self.info("replication").contains("master_link_status:up"));
+    }
+
+    /// A part of what it tells of itself.
+    pub(crate) fn info(&self, section: &str) -> String {
+        match self.command(&["INFO", section]).remove(0) {
+            Reply::Text(info) => String::from_utf8(info).expect("text"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        let done = self.command(&["CONFIG", "SET", setting, value]);
+        assert_eq!(done, [Reply::Text(b"OK".to_vec())]);
     }
 
     /// `redis://` and so on.
@@ -108,29 +133,29 @@ impl Redis {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("redis-server");
         let mut stream = BufReader::new(stream);
         if let Some(password) = self.password {
-            request(&mut stream, &["AUTH", password]);
+            reply::request(&mut stream, &["AUTH", password]);
         }
-        request(&mut stream, args)
+        reply::request(&mut stream, args)
     }
 
     /// Whether it started: `false` when it ended at once, as it does when the port is taken.
     fn spawn(&mut self) -> bool {
+        let config = self.dir.path().join("redis.conf");
+        let port = self.port.to_string();
         let mut command = Command::new("redis-server");
+        if config.exists() {
+            // A sentinel writes into its own.
+            command.arg(&config);
+        }
         command
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "no"])
+            .args(["--bind", "127.0.0.1", "--port", &port])
+            .args(&self.settings)
             .arg("--dir")
             .arg(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        if let Some(password) = self.password {
-            command.args(["--requirepass", password]);
-        }
-        if self.cluster {
-            command.args(["--cluster-enabled", "yes"]);
-            command.args(["--cluster-announce-ip", "127.0.0.1"]);
-            // Not to wait seconds for nodes that are not there.
-            command.args(["--cluster-node-timeout", "100"]);
+        if !self.settings.iter().any(|one| one == "--sentinel") {
+            command.args(["--save", "", "--appendonly", "no"]);
         }
         let mut server = match command.spawn() {
             Ok(server) => server,
@@ -142,7 +167,7 @@ impl Redis {
         let mut log = BufReader::new(server.stdout.take().expect("it is piped"));
         let mut line = String::new();
         while log.read_line(&mut line).is_ok_and(|read| read > 0) {
-            if line.contains("Ready to accept connections") {
+            if line.contains("Ready to accept connections") || line.contains("Sentinel ID is") {
                 // What it says further on is of no interest, but must go somewhere.
                 thread::spawn(move || io::copy(&mut log, &mut io::sink()));
                 self.server = Some(server);
@@ -161,50 +186,12 @@ impl Drop for Redis {
     }
 }
 
-/// What Redis replied.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// A string, short or long.
-    Text(Vec<u8>),
-    /// An integer.
-    Number(i64),
-    /// No such thing.
-    Nil,
-    /// An error.
-    Error(String),
-}
-
-fn request<A: AsRef<[u8]>>(stream: &mut BufReader<TcpStream>, args: &[A]) -> Vec<Reply> {
-    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
-    for arg in args.iter().map(AsRef::as_ref) {
-        bytes.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-        bytes.extend_from_slice(arg);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    stream.get_mut().write_all(&bytes).expect("redis-server");
-    let mut replies = Vec::new();
-    read_reply(stream, &mut replies);
-    replies
-}
-
-fn read_reply(stream: &mut BufReader<TcpStream>, replies: &mut Vec<Reply>) {
-    let mut line = String::new();
-    stream.read_line(&mut line).expect("redis-server");
-    let (kind, rest) = line.trim_end().split_at(1);
-    let number = || rest.parse::<i64>().expect("a number");
-    match kind {
-        "+" => replies.push(Reply::Text(rest.as_bytes().to_vec())),
-        "-" => replies.push(Reply::Error(rest.to_owned())),
-        ":" => replies.push(Reply::Number(number())),
-        "$" if number() < 0 => replies.push(Reply::Nil),
-        "$" => {
-            let mut text = vec![0; number() as usize + 2];
-            stream.read_exact(&mut text).expect("redis-server");
-            text.truncate(text.len() - 2);
-            replies.push(Reply::Text(text));
-        }
-        "*" => (0..number()).for_each(|_| read_reply(stream, replies)),
-        other => panic!("unknown reply {other:?}"),
+/// Waits for something that happens in another process.
+pub(crate) fn until(mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it takes too long");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,0 +1,168 @@
+//! A Redis that is lost, one way or another, and comes back.
+
+use super::*;
+use crate::support::redis::{Cluster, Redis, Relay, Watched};
+
+/// Breaks Redis and heals it, while larder is used.
+async fn bears(
+    redis: &mut Redis,
+    mut site: Site,
+    breaks: impl FnOnce(&mut Redis),
+    heals: impl FnOnce(&mut Redis),
+    reason: &str,
+) {
+    site.until_hit("/known/0").await;
+    assert_eq!(site.cache().await, "ok");
+    breaks(redis);
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    assert_eq!(site.figure("redis_up").await, 0);
+    site.use_it(2).await;
+    heals(redis);
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    assert_eq!(site.figure("redis_up").await, 1);
+    site.until_hit("/known/0").await;
+    site.lost_once(reason).await;
+}
+
+#[tokio::test]
+async fn killed_and_started_again() {
+    let mut redis = Redis::start();
+    let site = Site::on(&redis.url()).await;
+    bears(&mut redis, site, Redis::kill, Redis::restart, "").await;
+}
+
+#[tokio::test]
+async fn hung_for_a_while() {
+    let mut redis = Redis::start();
+    let site = Site::on(&redis.url()).await;
+    let (breaks, heals) = (
+        |redis: &mut Redis| redis.pause(),
+        |redis: &mut Redis| redis.resume(),
+    );
+    bears(&mut redis, site, breaks, heals, "").await;
+}
+
+#[tokio::test]
+async fn made_a_replica_that_is_not_written_to() {
+    let mut redis = Redis::start();
+    let other = Redis::start();
+    let site = Site::on(&redis.url()).await;
+    let breaks = |redis: &mut Redis| redis.follow(other.port());
+    let heals = |redis: &mut Redis| drop(redis.command(&["REPLICAOF", "NO", "ONE"]));
+    bears(&mut redis, site, breaks, heals, "READONLY").await;
+}
+
+#[tokio::test]
+async fn down_at_the_start() {
+    let mut redis = Redis::start();
+    redis.kill();
+    let mut site = Site::on(&redis.url()).await;
+    assert_eq!(site.cache().await, "degraded");
+    site.use_it(1).await;
+    redis.restart();
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/known/0").await;
+    site.lost_once("refused").await;
+}
+
+#[tokio::test]
+async fn not_letting_us_in_at_first() {
+    let redis = Redis::start();
+    redis.command(&["ACL", "SETUSER", "keeper", "on", ">right", "~*", "+@all"]);
+    let url = redis.url().replace("//", "//keeper:wr0ng@");
+    let mut site = Site::on(&url).await;
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    redis.command(&["ACL", "SETUSER", "keeper", ">wr0ng"]);
+    site.until_cache_is("ok").await;
+    site.until_hit("/known/0").await;
+    site.lost_once("uthenticat").await;
+    assert_eq!(site.said("wr0ng"), 0);
+}
+
+#[tokio::test]
+async fn connections_that_break() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let site = Site::on(&relay.url()).await;
+    for round in 0..5 {
+        site.until_hit("/known/0").await;
+        relay.reset();
+        site.use_it(round).await;
+    }
+    assert!(site.until_cache_is("ok").await < HEALS_WITHIN);
+}
+
+#[tokio::test]
+async fn connections_that_nothing_comes_through() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let mut site = Site::on(&relay.url()).await;
+    site.until_hit("/known/0").await;
+    relay.freeze();
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/known/0").await;
+    site.lost_once("").await;
+}
+
+#[tokio::test]
+async fn full() {
+    let redis = Redis::start();
+    let mut site = Site::on(&redis.url()).await;
+    site.until_hit("/known/0").await;
+    redis.set("maxmemory", "1");
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    assert_eq!(
+        (
+            site.figure("redis_full").await,
+            site.figure("redis_up").await
+        ),
+        (1, 1)
+    );
+    site.use_it(2).await;
+    assert!(site.get("/known/0").await.is_hit(), "it is there still");
+    redis.set("maxmemory", "0");
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/now").await;
+    site.larder.event("redis has room again").await;
+    assert_eq!(site.said("redis is full"), 1, "{}", site.larder.text);
+    assert_eq!(site.said("redis lost"), 0);
+}
+
+#[tokio::test]
+async fn a_primary_that_fails_over() {
+    let mut watched = Watched::start();
+    let mut site = Site::on(&watched.url()).await;
+    site.until_hit("/known/0").await;
+    watched.primary.kill();
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    site.until_cache_is("ok").await;
+    site.until_hit("/known/0").await;
+    site.lost_once("").await;
+    drop(watched.replica);
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster() {
+    let mut cluster = Cluster::start();
+    let mut site = Site::on(&cluster.url()).await;
+    site.until_hit("/known/0").await;
+    cluster.nodes[1].kill();
+    site.use_it(1).await;
+    site.until_cache_is("degraded").await;
+    cluster.nodes[1].restart();
+    site.until_cache_is("ok").await;
+    for n in 0..20 {
+        site.until_hit(&format!("/known/{n}")).await;
+    }
+    site.lost_once("").await;
+}

@@ -1,0 +1,135 @@
+//! A cluster of three, whose slots are spread evenly.
+
+use super::{Redis, Reply, until};
+
+const SLOTS: [[&str; 2]; 3] = [["0", "5460"], ["5461", "10922"], ["10923", "16383"]];
+
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    /// Three primaries.
+    pub(crate) fn start() -> Self {
+        let nodes: Vec<Redis> = SLOTS.map(|_| node()).into();
+        for (n, (node, [first, last])) in nodes.iter().zip(SLOTS).enumerate() {
+            ok(node, &["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]);
+            ok(node, &["CLUSTER", "ADDSLOTSRANGE", first, last]);
+            meet(node, &nodes[0]);
+        }
+        let cluster = Cluster { nodes };
+        cluster.settle(3);
+        cluster
+    }
+
+    /// Adds a replica of the first primary.
+    pub(crate) fn add_replica(&mut self) {
+        let replica = node();
+        meet(&replica, &self.nodes[0]);
+        self.nodes.push(replica);
+        self.settle(4);
+        let Reply::Text(first) = self.nodes[0].command(&["CLUSTER", "MYID"]).remove(0) else {
+            panic!("it has no name");
+        };
+        let replica = &self.nodes[3];
+        ok(replica, &[&b"CLUSTER"[..], b"REPLICATE", &first]);
+        until(|| {
+            replica
+                .info("replication")
+                .contains("master_link_status:up")
+        });
+    }
+
+    /// Has the replica take the place of the first primary, dead or alive.
+    pub(crate) fn take_over(&self) {
+        ok(&self.nodes[3], &["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    }
+
+    /// Gives the slot of this key, which must be empty, to another node.
+    pub(crate) fn move_slot_of(&self, key: &str) {
+        let [Reply::Number(slot)] = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key])[..] else {
+            panic!("no slot");
+        };
+        let owner = match slot {
+            ..=5460 => 0,
+            5461..=10922 => 1,
+            _ => 2,
+        };
+        let taker = (owner + 1) % 3;
+        let Reply::Text(name) = self.nodes[taker].command(&["CLUSTER", "MYID"]).remove(0) else {
+            panic!("it has no name");
+        };
+        let slot = slot.to_string();
+        for node in [taker, owner] {
+            let command: [&[u8]; 5] = [b"CLUSTER", b"SETSLOT", slot.as_bytes(), b"NODE", &name];
+            ok(&self.nodes[node], &command);
+        }
+    }
+
+    /// A URL that names all nodes.
+    pub(crate) fn url(&self) -> String {
+        let mut nodes = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        let first = nodes.next().expect("there are some");
+        let others: Vec<String> = nodes.map(|node| format!("node={node}")).collect();
+        format!("redis-cluster://{first}?{}", others.join("&"))
+    }
+
+    /// Waits until all know of all, and all slots are served.
+    fn settle(&self, count: usize) {
+        for node in &self.nodes {
+            let known = format!("cluster_known_nodes:{count}\r");
+            until(|| match &node.command(&["CLUSTER", "INFO"])[..] {
+                [Reply::Text(info)] => {
+                    let info = String::from_utf8_lossy(info);
+                    info.starts_with("cluster_state:ok") && info.contains(&known)
+                }
+                other => panic!("{other:?}"),
+            });
+        }
+    }
+}
+
+/// One that belongs to no cluster yet.
+pub(super) fn node() -> Redis {
+    Redis::with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+        "--cluster-node-timeout",
+        "1000",
+        // No second replica is needed for the first to be of use.
+        "--cluster-replica-validity-factor",
+        "0",
+        "--repl-diskless-sync-delay",
+        "0",
+    ])
+}
+
+fn meet(one: &Redis, other: &Redis) {
+    if one.port() != other.port() {
+        let port = other.port().to_string();
+        ok(one, &["CLUSTER", "MEET", "127.0.0.1", &port]);
+    }
+}
+
+fn ok<A: AsRef<[u8]>>(node: &Redis, command: &[A]) {
+    assert_eq!(node.command(command), [Reply::Text(b"OK".to_vec())]);
+}
+
+impl Redis {
+    /// A cluster of one.
+    pub(crate) fn cluster() -> Self {
+        let redis = node();
+        ok(&redis, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        // It is two seconds before it lets anybody in, and says so only when asked.
+        until(|| {
+            matches!(&redis.command(&["CLUSTER", "INFO"])[..],
+                [Reply::Text(info)] if info.starts_with(b"cluster_state:ok"))
+        });
+        redis
+    }
+}

@@ -1,0 +1,51 @@
+//! A primary and its replica, and a sentinel that watches over them.
+
+use std::fs;
+
+use super::{Redis, Reply, until};
+
+pub(crate) struct Watched {
+    pub(crate) primary: Redis,
+    pub(crate) replica: Redis,
+    sentinel: Redis,
+}
+
+impl Watched {
+    /// The sentinel misses the primary after 200 ms.
+    pub(crate) fn start() -> Self {
+        let quick = ["--repl-diskless-sync-delay", "0"];
+        let (primary, replica) = (Redis::with(&quick), Redis::with(&quick));
+        replica.follow(primary.port());
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = format!(
+            "sentinel monitor mymaster 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds mymaster 200\n\
+             sentinel failover-timeout mymaster 2000\n",
+            primary.port()
+        );
+        fs::write(dir.path().join("redis.conf"), config).expect("a file");
+        let sentinel = Redis::launch(None, &["--sentinel"], dir);
+        let watched = Watched {
+            primary,
+            replica,
+            sentinel,
+        };
+        until(|| watched.knows_the_replica());
+        watched
+    }
+
+    fn knows_the_replica(&self) -> bool {
+        let replicas = self.sentinel.command(&["SENTINEL", "REPLICAS", "mymaster"]);
+        let is = |name: &[u8], value: &[u8]| {
+            replicas.windows(2).any(
+                |pair| matches!(pair, [Reply::Text(n), Reply::Text(v)] if n == name && v == value),
+            )
+        };
+        is(b"flags", b"slave") && is(b"master-link-status", b"ok")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let port = self.sentinel.port();
+        format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=mymaster")
+    }
+}
