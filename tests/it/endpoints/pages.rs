@@ -9,7 +9,10 @@ async fn health_is_good_while_serving() {
     let larder = Larder::start(&[]).await;
     let answer = larder.get("/healthz").await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.json(), json!({"success": true, "status": "serving"}));
+    assert_eq!(
+        answer.json(),
+        json!({"success": true, "status": "serving", "cache": "ok"})
+    );
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 

@@ -10,7 +10,7 @@ use super::{
     redis::{connect, is_down, lookups_in_vain, soon, wait_for},
     *,
 };
-use crate::support::redis::{Authority, Cluster, Redis, Secure, Watched};
+use crate::support::redis::{Authority, Cluster, Redis, Reply, Secure, Watched, until};
 
 fn config(url: impl AsRef<str>) -> RedisConfig {
     // Correctness is not to depend on how busy the machine is.
@@ -153,7 +153,7 @@ async fn a_primary_that_dies_is_replaced_as_the_sentinels_say() {
     let store = connect(RedisConfig::new(watched.url())).await;
     let keys = keys(10);
     until_kept(&store, &keys).await;
-    watched.primary.command(&["WAIT", "1", "5000"]);
+    until(|| watched.replica.command(&["DBSIZE"]) == [Reply::Number(10)]);
     watched.primary.kill();
     wait_for(&store, is_down).await;
     wait_for(&store, |state| *state == Availability::Up).await;

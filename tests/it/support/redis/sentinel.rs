@@ -11,7 +11,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The sentinel misses the primary after 200 ms.
+    /// The sentinel misses the primary after half a second: less, and it takes the replica of a
+    /// busy machine for dead, too.
     pub(crate) fn start() -> Self {
         let quick = ["--repl-diskless-sync-delay", "0"];
         let (primary, replica) = (Redis::with(&quick), Redis::with(&quick));
@@ -19,8 +20,8 @@ impl Watched {
         let dir = tempfile::tempdir().expect("a directory");
         let config = format!(
             "sentinel monitor mymaster 127.0.0.1 {} 1\n\
-             sentinel down-after-milliseconds mymaster 200\n\
-             sentinel failover-timeout mymaster 2000\n",
+             sentinel down-after-milliseconds mymaster 500\n\
+             sentinel failover-timeout mymaster 1000\n",
             primary.port()
         );
         fs::write(dir.path().join("redis.conf"), config).expect("a file");
