@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use larder::{
     cache::CacheLayer,
     policy::{Head, Key},
-    store::{EntryId, Judge, MemoryStore, Record, Store, StoreError},
+    store::{EntryId, Front, Judge, MemoryStore, Record, Store, StoreError},
 };
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
@@ -22,6 +22,10 @@ impl Store for Slow {
     async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         sleep(self.0).await;
         self.1.get(key).await
+    }
+
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        self.1.peek(key).await
     }
 
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
