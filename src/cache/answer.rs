@@ -11,6 +11,7 @@ use super::{
     body::ResponseBody,
     core::{Core, random},
     recording::Reader,
+    seconds,
 };
 use crate::{
     outcome::Outcome,
@@ -41,11 +42,27 @@ pub(super) fn entry<S, B>(
             }
         }
     };
-    res.headers_mut().insert(AGE, HeaderValue::from(age));
+    res.headers_mut().insert(AGE, seconds::age(age));
     if core.inspect.is_some() {
         res.extensions_mut().insert(payload.verdict().clone());
     }
     tell(&mut res, outcome);
+    res
+}
+
+/// Answers a plain request with a fresh stored response.
+pub(super) fn plainly<S, B>(
+    core: &Core<S>,
+    entry: &Entry,
+    age: u64,
+    ttl: i64,
+) -> Response<ResponseBody<B>> {
+    let mut res = with_head(&entry.head, ResponseBody::stored(&entry.body));
+    res.headers_mut().insert(AGE, seconds::age(age));
+    if core.inspect.is_some() {
+        res.extensions_mut().insert(entry.body.verdict().clone());
+    }
+    tell(&mut res, Outcome::hit(ttl));
     res
 }
 
@@ -88,7 +105,7 @@ pub(super) fn part<S, B>(
     let (head, payload) = (&*entry.head, &entry.body);
     let mut res = unmet(&core.policy, req, head)
         .unwrap_or_else(|| partial(req, head, payload.data(), ranges));
-    res.headers_mut().insert(AGE, HeaderValue::from(age));
+    res.headers_mut().insert(AGE, seconds::age(age));
     tell(&mut res, outcome);
     res
 }
@@ -147,10 +164,27 @@ pub(super) fn passed<B>(parts: response::Parts, body: B) -> Response<ResponseBod
 /// Says in `X-Cache`, in `Cache-Status` (RFC 9211) and in the extensions what the cache did.
 pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
     let headers = res.headers_mut();
+    let status = status(&outcome);
+    match headers.entry(CACHE_STATUS) {
+        header::Entry::Vacant(none) => drop(none.insert(status)),
+        header::Entry::Occupied(mut lines) => match lines.iter_mut().next_back() {
+            Some(slot) if *slot == Head::SLOT => *slot = status,
+            _ => lines.append(status),
+        },
+    }
     headers.insert(X_CACHE, HeaderValue::from_static(outcome.word()));
-    let status = HeaderValue::try_from(outcome.to_string());
-    headers.append(CACHE_STATUS, status.expect("tokens and numbers only"));
     res.extensions_mut().insert(outcome);
+}
+
+fn status(outcome: &Outcome) -> HeaderValue {
+    let ready = match outcome.ttl {
+        Some(ttl) if *outcome == Outcome::hit(ttl) => seconds::hit(ttl),
+        _ => None,
+    };
+    ready.unwrap_or_else(|| {
+        let made = HeaderValue::try_from(outcome.to_string());
+        made.expect("tokens and numbers only")
+    })
 }
 
 /// Adds the key to what was told.

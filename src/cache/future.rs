@@ -12,24 +12,42 @@ use super::body::ResponseBody;
 
 /// Resolves to the response. Dropping it gives the request up, and nobody else's.
 pub struct ResponseFuture<B, E> {
-    inner: Pin<Box<dyn Future<Output = Answer<B, E>> + Send>>,
+    way: Way<B, E>,
+}
+
+enum Way<B, E> {
+    /// It is there already; `None` once it was taken.
+    Quick(Option<Response<ResponseBody<B>>>),
+    Long(Pin<Box<dyn Future<Output = Answer<B, E>> + Send>>),
 }
 
 type Answer<B, E> = Result<Response<ResponseBody<B>>, E>;
 
 impl<B, E> ResponseFuture<B, E> {
-    pub(super) fn new(future: impl Future<Output = Answer<B, E>> + Send + 'static) -> Self {
+    pub(super) fn quick(res: Response<ResponseBody<B>>) -> Self {
         ResponseFuture {
-            inner: Box::pin(future),
+            way: Way::Quick(Some(res)),
+        }
+    }
+
+    pub(super) fn long(future: impl Future<Output = Answer<B, E>> + Send + 'static) -> Self {
+        ResponseFuture {
+            way: Way::Long(Box::pin(future)),
         }
     }
 }
+
+/// Nothing in it is pinned in place: a body that is here is not being polled yet.
+impl<B, E> Unpin for ResponseFuture<B, E> {}
 
 impl<B, E> Future for ResponseFuture<B, E> {
     type Output = Answer<B, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx)
+        match &mut self.way {
+            Way::Quick(res) => Poll::Ready(Ok(res.take().expect("not polled after its end"))),
+            Way::Long(future) => future.as_mut().poll(cx),
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
 //!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others
 //!   read along, all of it or a range, and `answer` makes responses;
+//! - `quick` answers plain hits in memory at once, with the texts that `seconds` holds ready;
 //! - `layer`, `service`, `future` and `body` are the tower shell.
 
 mod answer;
@@ -32,9 +33,11 @@ mod layer;
 mod parts;
 mod patience;
 mod purge;
+mod quick;
 mod recording;
 mod returned;
 mod search;
+mod seconds;
 mod service;
 mod share;
 mod shy;

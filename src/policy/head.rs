@@ -8,15 +8,22 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
-    header::{AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY},
+    header::{
+        AGE, CACHE_CONTROL, CACHE_STATUS, CONTENT_LOCATION, DATE, ETAG, EXPIRES, Entry,
+        LAST_MODIFIED, VARY,
+    },
 };
 
 use super::{Lifetime, Part, ResponseDirectives, Rule, Varies, date};
 
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
 /// The head of a response as it is stored: hop-by-hop fields are gone, `Cache-Control` and
 /// the dates are parsed, age and lifetime are reckoned. Nothing is left to parse on a hit.
 ///
-/// Its fields always hold a `Date`, an `Age` to overwrite when it is served, and no `Set-Cookie`.
+/// Its fields always hold a `Date` and no `Set-Cookie`; and slots to overwrite when it is served,
+/// so that a cloned map need not grow: an `Age`, an `X-Cache` that says `HIT`, and, as the last
+/// line of `Cache-Status`, [`Head::SLOT`].
 #[derive(Clone, Debug)]
 pub struct Head {
     pub(super) stored: StoredHead,
@@ -48,8 +55,12 @@ pub struct StoredHead {
 }
 
 impl Head {
+    /// What stands for this cache's own member of `Cache-Status` until there is one.
+    pub const SLOT: HeaderValue = HeaderValue::from_static("larder");
+
     /// The head that `stored` came from.
-    pub fn restore(stored: StoredHead) -> Head {
+    pub fn restore(mut stored: StoredHead) -> Head {
+        add_slots(&mut stored.headers);
         Head {
             directives: ResponseDirectives::parse(&stored.headers),
             varies: Varies::parse(&stored.headers),
@@ -198,14 +209,24 @@ pub(super) fn compact(headers: &HeaderMap) -> HeaderMap {
         text.extend_from_slice(value.as_bytes());
     }
     let mut text: Bytes = text.freeze();
-    let mut compact = HeaderMap::with_capacity(headers.len());
+    let mut compact = HeaderMap::with_capacity(headers.len() + 2);
     for (name, value) in headers {
         let bytes = text.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
         compact.append(name.clone(), copy);
     }
+    add_slots(&mut compact);
     compact
+}
+
+fn add_slots(headers: &mut HeaderMap) {
+    headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
+    match headers.entry(CACHE_STATUS) {
+        Entry::Vacant(none) => drop(none.insert(Head::SLOT)),
+        Entry::Occupied(lines) if lines.iter().next_back() == Some(&Head::SLOT) => {}
+        Entry::Occupied(mut lines) => lines.append(Head::SLOT),
+    }
 }
 
 #[cfg(test)]

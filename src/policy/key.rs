@@ -4,7 +4,11 @@
 //! equal when their whole text is (RFC 9111 §2). GET and HEAD are one class, `GET`, and so are all
 //! methods that are never looked up; `QUERY` is one of its own (RFC 10008 §2.7).
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Borrow,
+    fmt::{self, Write},
+    hash::{Hash, Hasher},
+};
 
 use http::{HeaderValue, Uri, header::HOST, request, uri::PathAndQuery};
 
@@ -16,7 +20,7 @@ use super::{Selection, Vary, content::is_query};
 /// which no URI contains. The responses to QUERY are all variants, by what was asked. What answers
 /// many queries of one path (`No-Vary-Search`) has `https://host/path#epoch?what-matters` for its
 /// URI, and the mark of that path `https://host/path#`: no URI of a request has a fragment.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     text: Box<str>,
     primary: usize,
@@ -32,49 +36,43 @@ impl Key {
     /// the scheme `http`. Both are compared as RFC 9110 §4.2.3 does: without case, and without
     /// a default port. Path and query are taken as they came.
     pub fn of(req: &request::Parts) -> Key {
+        let mut text = String::with_capacity(room(&req.uri));
+        Key::write(req, &mut text);
+        Key::whole(text)
+    }
+
+    /// Writes the text of [`Key::of`] this request.
+    pub(crate) fn write(req: &request::Parts, text: &mut String) {
         let class = if is_query(&req.method) { QUERY } else { GET };
         if req.uri.authority().is_some() {
-            return Key::of_absolute(class, &req.uri);
+            return push_absolute(text, class, &req.uri);
         }
+        push_scheme(text, class, &req.uri);
         let mut hosts = req.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
-        let host = hosts.next().unwrap_or_default();
-        let mut origin = scheme(class, &req.uri, host.len());
-        push_authority(&mut origin, host);
+        push_authority(text, hosts.next().unwrap_or_default());
         for other in hosts {
             // Which of them the origin heeds is not known, so this is neither's key.
-            origin.push('@');
-            push_authority(&mut origin, other);
+            text.push('@');
+            push_authority(text, other);
         }
-        Key::join(origin, target(&req.uri))
+        push_target(text, target(&req.uri));
     }
 
     /// The key of an absolute URI, for the `GET` class of methods.
     pub fn of_uri(uri: &Uri) -> Key {
-        Key::of_absolute(GET, uri)
-    }
-
-    fn of_absolute(class: &str, uri: &Uri) -> Key {
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // Userinfo is no part of what is identified.
-        let authority = authority.rsplit('@').next().unwrap_or_default();
-        let mut origin = scheme(class, uri, authority.len());
-        push_authority(&mut origin, authority.as_bytes());
-        Key::join(origin, target(uri))
+        let mut text = String::with_capacity(room(uri));
+        push_absolute(&mut text, GET, uri);
+        Key::whole(text)
     }
 
     /// The key of another target of the same origin, for the `GET` class of methods.
     pub(super) fn sibling(&self, target: &PathAndQuery) -> Key {
-        Key::join([GET, self.origin()].concat(), target.as_str())
-    }
-
-    fn join(mut text: String, target: &str) -> Key {
-        if !target.starts_with('/') {
-            text.push('/'); // `?query` after an empty path
-        }
-        text.push_str(target);
+        let mut text = [GET, self.origin()].concat();
+        push_target(&mut text, target.as_str());
         Key::whole(text)
     }
 
+    /// The key whose text, without a variant's selection, is this.
     fn whole(text: String) -> Key {
         Key {
             primary: text.len(),
@@ -84,12 +82,8 @@ impl Key {
 
     /// The key of the variant that `selection` picks among those of `vary`.
     pub fn variant(&self, vary: &Vary, selection: &Selection) -> Key {
-        let text = format!(
-            "{} {:016x} {}",
-            self.primary(),
-            vary.epoch,
-            selection.as_str()
-        );
+        let mut text = self.primary().to_owned();
+        push_variant(&mut text, vary, selection);
         Key {
             text: text.into_boxed_str(),
             primary: self.primary,
@@ -212,6 +206,20 @@ impl Key {
     }
 }
 
+/// A key is found by its text.
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.text
+    }
+}
+
+/// As its text, which all else follows from.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 impl fmt::Debug for Key {
     /// Without a variant's selection, which may hold what is secret: cookies, credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,6 +237,11 @@ impl Vary {
     pub fn key(&self, primary: &Key, req: &request::Parts) -> Key {
         primary.variant(self, &self.select(req))
     }
+
+    /// Makes the text of a primary key that of [`Vary::key`].
+    pub(crate) fn write(&self, req: &request::Parts, text: &mut String) {
+        push_variant(text, self, &self.select(req));
+    }
 }
 
 fn starts(uri: &str) -> [String; 2] {
@@ -239,15 +252,37 @@ fn target(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", PathAndQuery::as_str)
 }
 
-/// The beginning of a key's text, with room for the rest: a key is made for every request.
-fn scheme(class: &str, uri: &Uri, authority: usize) -> String {
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let length = class.len() + scheme.len() + "://".len() + authority + target(uri).len();
-    let mut text = String::with_capacity(length);
+/// The length that the text of a key of this target has, if its `Host` is not unusually long.
+fn room(uri: &Uri) -> usize {
+    64 + target(uri).len()
+}
+
+fn push_absolute(text: &mut String, class: &str, uri: &Uri) {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // Userinfo is no part of what is identified.
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    push_scheme(text, class, uri);
+    push_authority(text, authority.as_bytes());
+    push_target(text, target(uri));
+}
+
+fn push_scheme(text: &mut String, class: &str, uri: &Uri) {
     text.push_str(class);
+    let scheme = uri.scheme_str().unwrap_or("http");
     text.extend(scheme.chars().map(|c| c.to_ascii_lowercase()));
     text.push_str("://");
-    text
+}
+
+fn push_variant(text: &mut String, vary: &Vary, selection: &Selection) {
+    write!(text, " {:016x} {}", vary.epoch, selection.as_str())
+        .expect("writing to a String does not fail");
+}
+
+fn push_target(text: &mut String, target: &str) {
+    if !target.starts_with('/') {
+        text.push('/'); // `?query` after an empty path
+    }
+    text.push_str(target);
 }
 
 /// Adds host and port, where it is not the scheme's default, in lower case. `Host` may hold

@@ -187,6 +187,19 @@ impl Policy {
         storing::admit(req, &mut ())
     }
 
+    /// Whether nothing in the request bears on how a stored response is used: then it is looked
+    /// up, its own preconditions and ranges need no thought, and [`Policy::reuse_plainly`] says
+    /// whether a response is fresh.
+    pub fn is_plain(&self, req: &request::Parts) -> bool {
+        reuse::is_plain(req)
+    }
+
+    /// The age, and the time to live, that [`Policy::reuse`] finds in a response that is fresh to
+    /// a [plain](Policy::is_plain) request, in seconds.
+    pub fn reuse_plainly(&self, head: &Head, now: SystemTime) -> Option<(u64, i64)> {
+        reuse::reuse_plainly(head, now)
+    }
+
     /// Whether the request forbids to ask the origin (`only-if-cached`, RFC 9111 §5.2.1.7):
     /// without a usable stored response it is answered with 504.
     pub fn only_if_cached(&self, req: &request::Parts) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::request;
+use http::{HeaderName, Method, request};
 
 use super::{
     Head, Policy, Reason, RequestDirectives, Reuse,
@@ -11,6 +11,34 @@ use super::{
 
 pub(super) fn only_if_cached(req: &request::Parts) -> bool {
     RequestDirectives::parse(&req.headers).only_if_cached
+}
+
+/// Whether nothing in a request bears on how a stored response is used: it is a GET without
+/// directives, conditions, ranges, content or an upgrade.
+pub(super) fn is_plain(req: &request::Parts) -> bool {
+    let bears = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "cache-control"
+                | "content-length"
+                | "if-match"
+                | "if-modified-since"
+                | "if-none-match"
+                | "if-range"
+                | "if-unmodified-since"
+                | "pragma"
+                | "range"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    };
+    req.method == Method::GET && !req.headers.keys().any(bears)
+}
+
+/// What [`reuse`] says to a plain request, if that is `Fresh`: the age, and the time to live.
+pub(super) fn reuse_plainly(head: &Head, now: SystemTime) -> Option<(u64, i64)> {
+    let ttl = head.ttl(now);
+    (ttl > 0 && !head.directives().no_cache).then(|| (head.age(now), ttl))
 }
 
 /// Whether a stored response answers a request, and how.

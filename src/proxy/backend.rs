@@ -141,6 +141,13 @@ impl Store for Backend {
         ask!(self, store => store.peek(key))
     }
 
+    fn at_hand(&self, key: &str) -> Option<Record> {
+        match self {
+            Backend::Memory(store) => store.at_hand(key),
+            Backend::Redis(store) => store.at_hand(key),
+        }
+    }
+
     fn is_local(&self) -> bool {
         match self {
             Backend::Memory(store) => store.is_local(),

@@ -148,6 +148,10 @@ impl Store for MemoryStore {
         true
     }
 
+    fn at_hand(&self, key: &str) -> Option<Record> {
+        self.table.get(key).map(|kept| kept.record)
+    }
+
     async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
         let body = match &record {
             Record::Response(entry) => entry.body.data().len() as u64,

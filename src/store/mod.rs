@@ -47,6 +47,12 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// The record under the key of this text, if it is at hand: in memory, with nothing to wait
+    /// for. Nothing, or a record whose time is over, tells nothing.
+    fn at_hand(&self, _key: &str) -> Option<Record> {
+        None
+    }
+
     /// Keeps `record` under `key`, in place of what was there.
     fn put(
         &self,

@@ -236,7 +236,9 @@ fn what_is_for_one_connection_or_one_user_is_not_kept() {
         .map(http::HeaderName::as_str)
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["age", "cache-control", "date", "kept", "trailer"]);
+    let slots = ["age", "cache-status", "x-cache"];
+    names.retain(|name| !slots.contains(name));
+    assert_eq!(names, ["cache-control", "date", "kept", "trailer"]);
     assert_eq!(head.headers().get_all("kept").iter().count(), 2);
     assert_eq!(
         ok(&[("content-length", "5")]).headers()["content-length"],

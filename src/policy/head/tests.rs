@@ -118,6 +118,21 @@ fn a_304_carries_what_guides_a_cache_and_nothing_else() {
 }
 
 #[test]
+fn slots_are_there_once_and_after_what_others_say() {
+    let theirs = ok(&[
+        ("x-cache", "MISS from them"),
+        ("cache-status", "them; fwd=miss"),
+    ]);
+    let twice = Head::restore(theirs.stored().clone());
+    for head in [theirs, twice] {
+        let lines = head.headers().get_all(CACHE_STATUS).iter();
+        assert!(lines.eq(["them; fwd=miss", "larder"]));
+        assert_eq!(head.headers()["x-cache"], "HIT");
+        assert_eq!(head.headers().get_all("x-cache").iter().count(), 1);
+    }
+}
+
+#[test]
 fn values_are_copied_out_of_the_buffer_they_came_in() {
     let buffer = Bytes::from(vec![b'x'; 10_000]);
     let mut fields = HeaderMap::new();
@@ -130,6 +145,7 @@ fn values_are_copied_out_of_the_buffer_they_came_in() {
     secret.set_sensitive(true);
     fields.append("b", secret);
     let copy = compact(&fields);
+    add_slots(&mut fields);
     assert_eq!(copy, fields);
     assert!(copy["b"].is_sensitive());
     drop(fields);

@@ -97,8 +97,12 @@ fn a_304_updates_what_it_may_and_leaves_the_rest() {
         ("set-cookie", "a=b"),
     ];
     let head = freshened(&stored, &news).unwrap();
+    let mut fields = head.headers().clone();
+    for slot in ["cache-status", "x-cache"] {
+        fields.remove(slot);
+    }
     assert_eq!(
-        *head.headers(),
+        fields,
         headers(&[
             ("etag", "\"a\""),
             ("cache-control", "max-age=3600"),
