@@ -19,11 +19,15 @@ pub(super) struct Docs {
 }
 
 impl Docs {
-    /// `prefix` is what larder's own paths are below.
-    pub(super) fn new(prefix: &str) -> Self {
+    /// `prefix` is what larder's own paths are below; `proxy` is whether `/proxy` is beside them.
+    pub(super) fn new(prefix: &str, proxy: bool) -> Self {
         let openapi = include_str!("openapi.json")
             .replace("{{version}}", env!("CARGO_PKG_VERSION"))
             .replace("{{prefix}}", if prefix.is_empty() { "/" } else { prefix });
+        let openapi = match proxy {
+            true => openapi,
+            false => without_proxy(&openapi),
+        };
         Docs {
             openapi: openapi.into(),
             prefix: prefix.into(),
@@ -71,6 +75,16 @@ impl Docs {
     }
 }
 
+/// The description of the controls, where they have a listener of their own.
+fn without_proxy(openapi: &str) -> String {
+    let mut api: serde_json::Value =
+        serde_json::from_str(openapi).expect("our own description is JSON");
+    if let Some(paths) = api["paths"].as_object_mut() {
+        paths.shift_remove("/proxy");
+    }
+    format!("{api:#}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
@@ -85,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_description_is_json_and_knows_version_and_prefix() {
-        let text = text(Docs::new("/_larder").openapi()).await;
+        let text = text(Docs::new("/_larder", true).openapi()).await;
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["info"]["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(value["servers"][0]["url"], "/_larder");
@@ -96,8 +110,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn proxy_is_described_where_it_is() {
+        let text = text(Docs::new("", false).openapi()).await;
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let paths: Vec<_> = value["paths"].as_object().unwrap().keys().collect();
+        let rest = ["/cache", "/metrics", "/healthz", "/openapi.json", "/docs"];
+        assert_eq!(paths, rest);
+    }
+
+    #[tokio::test]
     async fn the_page_and_all_that_it_loads_are_here() {
-        let docs = Docs::new("/_larder");
+        let docs = Docs::new("/_larder", true);
         let page = text(docs.file("")).await;
         assert!(page.contains("<base href=\"/_larder/docs/\">"));
         assert!(!page.contains("http://") && !page.contains("https://"));
@@ -120,7 +143,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_here() {
-        assert_eq!(Docs::new("").file("../../Cargo.toml").status(), 404);
-        assert_eq!(Docs::new("").file("missing.js").status(), 404);
+        assert_eq!(Docs::new("", true).file("../../Cargo.toml").status(), 404);
+        assert_eq!(Docs::new("", true).file("missing.js").status(), 404);
     }
 }

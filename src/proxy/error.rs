@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::Spliced;
 
@@ -13,8 +13,8 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: Cow<'static, str>,
-    /// The methods that a 405 names.
-    allow: Option<&'static str>,
+    /// What a 405 or a 401 says besides.
+    field: Option<(HeaderName, &'static str)>,
 }
 
 impl ApiError {
@@ -27,13 +27,27 @@ impl ApiError {
             status,
             code,
             message: message.into(),
-            allow: None,
+            field: None,
         }
     }
 
     /// 400: the request makes no sense.
     pub(super) fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 401: the token is missing, or is another (RFC 6750 §3).
+    pub(super) fn unauthorized() -> Self {
+        let message = "This takes the admin token: send it as Authorization: Bearer TOKEN.";
+        ApiError {
+            field: Some((header::WWW_AUTHENTICATE, "Bearer")),
+            ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+        }
+    }
+
+    /// 403: not from there.
+    pub(super) fn forbidden(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
     /// 405, with the methods that are allowed.
@@ -45,7 +59,7 @@ impl ApiError {
             message,
         );
         ApiError {
-            allow: Some(allow),
+            field: Some((header::ALLOW, allow)),
             ..error
         }
     }
@@ -66,9 +80,9 @@ impl ApiError {
     pub(super) fn into_response(self) -> Response<Spliced> {
         let body = format!("{{\"success\": false, \"error\": {}}}", self.to_json());
         let mut response = json(self.status, body);
-        if let Some(allow) = self.allow {
-            let allow = HeaderValue::from_static(allow);
-            response.headers_mut().insert(header::ALLOW, allow);
+        if let Some((name, value)) = self.field {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -128,5 +142,12 @@ mod tests {
     fn a_405_names_the_methods() {
         let response = ApiError::method("GET, HEAD").into_response();
         assert_eq!(response.headers()["allow"], "GET, HEAD");
+    }
+
+    #[test]
+    fn a_401_says_how() {
+        let response = ApiError::unauthorized().into_response();
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
 }

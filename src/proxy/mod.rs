@@ -3,6 +3,7 @@
 //! [`Proxy::bind`] makes ready all that can fail, [`Proxy::run`] serves. What is served is one
 //! value of nested services, put together in `stack` and [`Proxy::run`].
 
+mod access;
 mod admin;
 mod backend;
 mod body;
@@ -28,17 +29,23 @@ mod router;
 mod server;
 mod stack;
 mod target;
+mod tls;
 
 use std::{any::Any, fmt, net::SocketAddr};
 
 use http::{Response, header};
 use tokio::net::{TcpListener, lookup_host};
-use tower::Layer;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
+pub use self::{
+    access::Token, clear::clear, hosts::HostRule, logging::start as start_logging, once::explain,
+    origin::Origin,
+};
 use self::{
+    access::{Access, Entrance, Serves},
     admin::Admin,
     body::Spliced,
     config::Config,
@@ -51,9 +58,7 @@ use self::{
     router::{Own, Router},
     server::Draining,
     target::Targets,
-};
-pub use self::{
-    clear::clear, hosts::HostRule, logging::start as start_logging, once::explain, origin::Origin,
+    tls::{Reload, Tls},
 };
 use crate::{
     cache::{Manner, Purge, Purged},
@@ -65,7 +70,16 @@ use crate::{
 pub struct Proxy {
     config: Config,
     parts: stack::Parts,
-    listener: TcpListener,
+    listener: Listener,
+    /// Where the controls are, if not there.
+    controls: Option<Listener>,
+    tls: Option<(Tls, Reload)>,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
     address: SocketAddr,
 }
 
@@ -76,26 +90,37 @@ pub struct StartError(String);
 impl Proxy {
     /// Listens where `config` says.
     pub async fn bind(config: Config) -> Result<Proxy, StartError> {
-        let listener = listen(&config).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| StartError(format!("The address in use is unknown: {error}.")))?;
+        let tls = config.tls.as_ref().map(tls::open).transpose();
+        let tls = tls.map_err(StartError)?;
+        let listener = Listener::bind(&config.host, config.port).await?;
+        let controls = match &config.admin {
+            Some((host, port)) => Some(Listener::bind(host, *port).await?),
+            None => None,
+        };
         let parts = stack::Parts::open(&config).await?;
         Ok(Proxy {
             config,
             parts,
             listener,
-            address,
+            controls,
+            tls,
         })
     }
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.listener.address
+    }
+
+    /// The address that the controls listen on.
+    pub fn controls_addr(&self) -> SocketAddr {
+        let listener = self.controls.as_ref().unwrap_or(&self.listener);
+        listener.address
     }
 
     /// Serves until `shutdown`, and then finishes what is in flight.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let addresses = (self.local_addr(), self.controls_addr());
         let config = self.config;
         let draining = Draining::default();
         let stack = self.parts.stack();
@@ -120,22 +145,59 @@ impl Proxy {
                 async move { cache.explain(&request).await }
             }),
             metrics: MetricsPage::new(self.parts.metrics.clone()),
-            docs: Docs::new(&config.prefix),
+            docs: Docs::new(&config.prefix, self.controls.is_none()),
             health: Health::new(draining.clone(), self.parts.cache_is_well()),
         };
-        let app = Router::new(config.prefix.clone(), own, config.origin.clone(), stack);
-        // A panic is a bug, and costs one request.
-        let app = CatchPanicLayer::custom(panicked).layer(app);
-        let app = LogLayer::requests().layer(app);
+        let names = config.admin.iter().map(|(host, _)| host);
+        let names = names.chain([&config.host]);
+        let access = Access::new(config.admin_token.clone(), names);
+        announce(&config, &access, addresses);
+        let prefix = config.prefix.clone();
+        let router = Router::new(prefix, access, own, config.origin.clone(), stack);
         // Credentials are not shown by whatever prints a request.
         let secrets = [
             header::AUTHORIZATION,
             header::COOKIE,
             header::PROXY_AUTHORIZATION,
         ];
-        let app = SetSensitiveRequestHeadersLayer::new(secrets).layer(app);
-        announce(&config, self.address);
-        server::serve(self.listener, app, draining, shutdown).await;
+        let layers = ServiceBuilder::new()
+            .layer(SetSensitiveRequestHeadersLayer::new(secrets))
+            .layer(LogLayer::requests())
+            // A panic is a bug, and costs one request.
+            .layer(CatchPanicLayer::custom(panicked as fn(_) -> _));
+        let tls = self.tls.map(|(tls, reload)| {
+            tokio::spawn(reload.run());
+            tls
+        });
+        let serve = |listener: Listener, serves: Serves| {
+            let (layers, router, address) = (layers.clone(), router.clone(), listener.address);
+            let app = move |peer| {
+                let entrance = Entrance::new(serves, address, peer);
+                layers.service(router.at(entrance))
+            };
+            server::serve(listener.socket, tls.clone(), app, draining.clone())
+        };
+        let proxied = match self.controls {
+            Some(_) => Serves::Proxied,
+            None => Serves::All,
+        };
+        let main = serve(self.listener, proxied);
+        let controls = self.controls.map(|it| serve(it, Serves::Controls));
+        let controls = async {
+            match controls {
+                Some(served) => served.await,
+                None => true,
+            }
+        };
+        let stop = async {
+            shutdown.await;
+            tracing::info!("stopping: no new connections, finishing what is in flight");
+            draining.begin();
+        };
+        match tokio::join!(stop, main, controls) {
+            ((), true, true) => tracing::info!("stopped"),
+            _ => tracing::warn!("stopped, with requests still in flight"),
+        }
     }
 }
 
@@ -147,23 +209,39 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Spliced> {
     ApiError::internal().into_response()
 }
 
-/// Listens on the first of the host's addresses that can be listened on.
-async fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let (host, port) = (config.host.as_str(), config.port);
-    let failed = |error| StartError(format!("Cannot listen on {host}, port {port}: {error}."));
-    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(failed)?.collect();
-    TcpListener::bind(addresses.as_slice())
-        .await
-        .map_err(failed)
+impl Listener {
+    /// Listens on the first of the host's addresses that can be listened on.
+    async fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
+        let failed = |error| StartError(format!("Cannot listen on {host}, port {port}: {error}."));
+        let addresses = lookup_host((host, port)).await.map_err(failed)?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let socket = TcpListener::bind(addresses.as_slice()).await;
+        let socket = socket.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Listener { socket, address })
+    }
 }
 
 /// The events that tell an operator what was started.
-fn announce(config: &Config, address: SocketAddr) {
+fn announce(config: &Config, access: &Access, (main, controls): (SocketAddr, SocketAddr)) {
     let redis =
         (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());
     tracing::info!(backend = %config.backend, redis, ttl = %config.ttl, "cache ready");
+    if access.is_closed(controls) {
+        tracing::warn!(
+            "DELETE /cache, GET /cache and PURGE are refused: larder listens beyond loopback and \
+             has no --admin-token"
+        );
+    }
+    let scheme = match config.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    if controls != main {
+        tracing::info!(controls = %controls, "controls listen on {scheme}://{controls}");
+    }
     let origin = config.origin.as_ref().map(ToString::to_string);
-    tracing::info!(%address, origin, "listening on http://{address}");
+    tracing::info!(address = %main, origin, "listening on {scheme}://{main}");
 }
 
 /// A future that ends when the process is asked to stop, from now on.

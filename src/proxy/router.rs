@@ -14,8 +14,18 @@ use http_body_util::{Either, Empty};
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
-    admin::Admin, body::Spliced, docs::Docs, envelope::Envelope, error::ApiError, explain::Explain,
-    figures::MetricsPage, forward, framing, health::Health, origin::Origin, rescue::Rescued,
+    access::{Access, Entrance, Serves},
+    admin::Admin,
+    body::Spliced,
+    docs::Docs,
+    envelope::Envelope,
+    error::ApiError,
+    explain::Explain,
+    figures::MetricsPage,
+    forward, framing,
+    health::Health,
+    origin::Origin,
+    rescue::Rescued,
 };
 
 /// The body of a request to the stack: the client's own, or none.
@@ -50,12 +60,14 @@ pub(super) struct Own<S> {
 #[derive(Debug)]
 pub(super) struct Router<S> {
     parts: Arc<Parts<S>>,
+    entrance: Entrance,
 }
 
 #[derive(Debug)]
 struct Parts<S> {
     /// Empty, or `/path`.
     prefix: String,
+    access: Access,
     own: Own<S>,
     origin: Option<Origin>,
     stack: S,
@@ -86,21 +98,48 @@ impl Route {
             below => Route::Docs(below.strip_prefix("/docs/")?.to_owned()),
         })
     }
+
+    fn is_at(&self, listener: Serves) -> bool {
+        match listener {
+            Serves::All => true,
+            Serves::Proxied => *self == Route::Proxy,
+            Serves::Controls => *self != Route::Proxy,
+        }
+    }
 }
 
 // === impl Router ===
 
 impl<S> Router<S> {
     /// `stack` answers what the own parts do not, where there is an origin.
-    pub(super) fn new(prefix: String, own: Own<S>, origin: Option<Origin>, stack: S) -> Self {
+    pub(super) fn new(
+        prefix: String,
+        access: Access,
+        own: Own<S>,
+        origin: Option<Origin>,
+        stack: S,
+    ) -> Self {
         let parts = Parts {
             prefix,
+            access,
             own,
             origin,
             stack,
         };
         Router {
             parts: Arc::new(parts),
+            entrance: Entrance {
+                serves: Serves::All,
+                near: false,
+            },
+        }
+    }
+
+    /// The same, for what comes in there.
+    pub(super) fn at(&self, entrance: Entrance) -> Self {
+        Router {
+            entrance,
+            ..self.clone()
         }
     }
 }
@@ -109,6 +148,7 @@ impl<S> Clone for Router<S> {
     fn clone(&self) -> Self {
         Router {
             parts: self.parts.clone(),
+            entrance: self.entrance,
         }
     }
 }
@@ -131,13 +171,17 @@ where
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        let parts = self.parts.clone();
-        Box::pin(async move { Ok(parts.answer(request).await) })
+        let Router { parts, entrance } = self.clone();
+        Box::pin(async move { Ok(parts.answer(request, entrance).await) })
     }
 }
 
 impl<S> Parts<S> {
-    async fn answer<R, B>(&self, request: Request<R>) -> Response<ResponseBody<B>>
+    async fn answer<R, B>(
+        &self,
+        mut request: Request<R>,
+        entrance: Entrance,
+    ) -> Response<ResponseBody<B>>
     where
         S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
@@ -147,9 +191,14 @@ impl<S> Parts<S> {
         B::Error: Into<BoxError> + Send,
     {
         let head = *request.method() == Method::HEAD;
+        let route = Route::of(&self.prefix, request.uri().path());
+        let route = route.filter(|route| route.is_at(entrance.serves));
+        let purge = route.is_none() && request.method().as_str() == PURGE;
         let own = if let Err(error) = framing::check(&request) {
             error.into_response()
-        } else if let Some(route) = Route::of(&self.prefix, request.uri().path()) {
+        } else if let Err(error) = self.admit(route.as_ref(), purge, entrance, &mut request) {
+            error.into_response()
+        } else if let Some(route) = route {
             match framing::check_length(&request, UNWANTED_BODY) {
                 Ok(()) => {
                     // hyper reads and drops a body that nobody wants, or closes the connection.
@@ -161,7 +210,6 @@ impl<S> Parts<S> {
                 Err(error) => error.into_response(),
             }
         } else {
-            let purge = request.method().as_str() == PURGE;
             match self.forward(request) {
                 // hyper reads and drops its body.
                 Ok(request) if purge => self.own.admin.purge(request.uri()).await,
@@ -183,6 +231,25 @@ impl<S> Parts<S> {
             own
         };
         own.map(Either::Left)
+    }
+
+    /// Refuses what may not be asked where the request came in.
+    fn admit<R>(
+        &self,
+        route: Option<&Route>,
+        purge: bool,
+        entrance: Entrance,
+        request: &mut Request<R>,
+    ) -> Result<(), ApiError> {
+        match route {
+            Some(Route::Cache) => self.access.check(entrance, request),
+            None if purge => self.access.check(entrance, request),
+            None if entrance.serves == Serves::Controls => {
+                let message = "There is no such path among the controls.";
+                Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The request to the origin.

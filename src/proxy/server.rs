@@ -15,13 +15,17 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 use tower::{BoxError, Service, ServiceExt};
 
-use super::interim::{self, Outbox};
+use super::{
+    interim::{self, Outbox},
+    tls::Tls,
+};
 use crate::body_end::BodyEnd;
 
 /// How long a connection may be silent: before its first byte, within a head, between requests.
@@ -62,13 +66,15 @@ impl Draining {
     }
 }
 
-/// Serves `app` on `listener` until `shutdown`, and then finishes what is in flight.
+/// Serves on `listener`, with `app` made for each peer, until the draining begins, and then
+/// finishes what is in flight. Whether that came to an end is the result.
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
-    app: S,
+    tls: Option<Tls>,
+    app: impl Fn(SocketAddr) -> S,
     draining: Draining,
-    shutdown: impl Future<Output = ()>,
-) where
+) -> bool
+where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
@@ -81,11 +87,11 @@ pub(super) async fn serve<S, B>(
     // request is in flight any more.
     let (at_once, when_quiet) = (GracefulShutdown::new(), GracefulShutdown::new());
     let in_flight = Arc::new(watch::Sender::new(()));
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut end = std::pin::pin!(draining.begun());
     loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut shutdown => break,
+            () = &mut end => break,
             accepted = accept(&listener, &places) => accepted,
         };
         let (stream, peer, place) = match accepted {
@@ -96,26 +102,22 @@ pub(super) async fn serve<S, B>(
             }
         };
         let watchers = (at_once.watcher(), when_quiet.watcher());
-        let service = track(app.clone(), in_flight.clone(), draining.clone());
-        let draining = draining.clone();
+        let service = track(app(peer), in_flight.clone(), draining.clone());
+        let (tls, draining) = (tls.clone(), draining.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, service, watchers, draining).await {
+            if let Err(error) = connection(stream, tls, service, watchers, draining).await {
                 tracing::debug!(%peer, error, "connection ended");
             }
             drop(place);
         });
     }
     drop(listener);
-    draining.begin();
-    tracing::info!("stopping: no new connections, finishing what is in flight");
     let quiet = async {
         in_flight.closed().await;
         when_quiet.shutdown().await;
     };
-    match timeout(DRAIN, async { tokio::join!(at_once.shutdown(), quiet) }).await {
-        Ok(_) => tracing::info!("stopped"),
-        Err(_) => tracing::warn!("stopped, with requests still in flight"),
-    }
+    let drained = timeout(DRAIN, async { tokio::join!(at_once.shutdown(), quiet) });
+    drained.await.is_ok()
 }
 
 /// The next connection, once there is a place for it.
@@ -178,11 +180,12 @@ where
     })
 }
 
-/// Serves one connection, in the version that its first bytes are in.
+/// Serves one connection, in the version that TLS or its first bytes tell.
 async fn connection<S, B>(
     stream: TcpStream,
+    tls: Option<Tls>,
     service: S,
-    (at_once, when_quiet): (Watcher, Watcher),
+    watchers: (Watcher, Watcher),
     draining: Draining,
 ) -> Result<(), BoxError>
 where
@@ -193,12 +196,43 @@ where
     B::Error: Into<BoxError>,
 {
     stream.set_nodelay(true)?;
-    let h2 = tokio::select! {
-        biased;
-        h2 = timeout(IDLE, speaks_h2(&stream)) => h2??,
-        // Who has said nothing by now is not waited for.
-        () = draining.begun() => return Ok(()),
-    };
+    // Who has said nothing by now is not waited for.
+    let begun = draining.begun();
+    match tls {
+        Some(tls) => {
+            let (stream, h2) = tokio::select! {
+                biased;
+                accepted = tls.accept(stream) => accepted?,
+                () = begun => return Ok(()),
+            };
+            speak(stream, h2, service, watchers).await
+        }
+        None => {
+            let h2 = tokio::select! {
+                biased;
+                h2 = timeout(IDLE, speaks_h2(&stream)) => h2??,
+                () = begun => return Ok(()),
+            };
+            speak(stream, h2, service, watchers).await
+        }
+    }
+}
+
+/// Serves a connection in HTTP/2 or HTTP/1.
+async fn speak<I, S, B>(
+    io: I,
+    h2: bool,
+    service: S,
+    (at_once, when_quiet): (Watcher, Watcher),
+) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     if h2 {
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -207,12 +241,12 @@ where
             .max_concurrent_streams(H2_STREAMS)
             .max_pending_accept_reset_streams(H2_RESETS)
             .max_header_list_size(BUFFER as u32)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(io), service);
         at_once.watch(connection).await?;
     } else {
         drop(at_once);
         let outbox = Outbox::default();
-        let io = TokioIo::new(interim::Io::new(stream, outbox.clone()));
+        let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
         let service = interim::passing_on(service, outbox);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -9,13 +9,13 @@ use std::{
 use serde_json::Value;
 
 /// The program, without what the test's own environment may set.
-fn larder(args: &[&str]) -> Command {
+pub(crate) fn larder(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.args(args).env_clear().stdin(Stdio::null());
     command
 }
 
-fn output(command: &mut Command) -> (i32, String, String) {
+pub(crate) fn output(command: &mut Command) -> (i32, String, String) {
     let Output {
         status,
         stdout,
@@ -26,24 +26,30 @@ fn output(command: &mut Command) -> (i32, String, String) {
 }
 
 /// A running larder, ended with the test.
-struct Running {
-    child: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) log: BufReader<ChildStderr>,
+    pub(crate) address: String,
+    /// What its log said until it listened.
+    pub(crate) said: Vec<Value>,
 }
 
 impl Running {
     /// Starts it on a free port, which its log tells.
-    fn start(args: &[&str]) -> Running {
+    pub(crate) fn start(args: &[&str]) -> Running {
         let mut command = larder(args);
-        let mut child = command
-            .args(["--port", "0"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(["--port", "0"]);
+        Running::of(command)
+    }
+
+    /// Starts it by this command.
+    pub(crate) fn of(mut command: Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = Vec::new();
         let address = loop {
             let event = next_event(&mut log).expect("it ended before it listened");
+            said.push(event["fields"].clone());
             if let Some(address) = event["fields"]["address"].as_str() {
                 break address.to_owned();
             }
@@ -52,15 +58,16 @@ impl Running {
             child,
             log,
             address,
+            said,
         }
     }
 
     /// The whole answer to one request.
-    fn ask(&self, request: &str) -> String {
+    pub(crate) fn ask(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "{request} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         )
         .unwrap();
         let mut answer = String::new();
@@ -69,7 +76,7 @@ impl Running {
     }
 
     /// Asks it to end, as an operator does.
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([name, &pid]).status().unwrap();
         assert!(sent.success());
@@ -84,7 +91,7 @@ impl Drop for Running {
 }
 
 /// The next line of the log. Standard error is no terminal here, so it is JSON.
-fn next_event(log: &mut impl BufRead) -> Option<Value> {
+pub(crate) fn next_event(log: &mut impl BufRead) -> Option<Value> {
     let mut line = String::new();
     match log.read_line(&mut line).unwrap() {
         0 => None,

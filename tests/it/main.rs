@@ -6,6 +6,7 @@ mod cache;
 mod cli;
 mod endpoints;
 mod explain;
+mod exposed;
 mod floors;
 mod purge_endpoints;
 mod stores;

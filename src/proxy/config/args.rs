@@ -1,10 +1,12 @@
 //! The command line: what argh makes of it, and the few things that argh does not do.
 
+use std::fmt;
+
 use argh::FromArgs;
 
 /// The flags as they were given. Everything is text here: `value` says what is accepted, so
 /// that a flag and a variable are refused in the same words.
-#[derive(FromArgs, Debug, Default)]
+#[derive(FromArgs, Default)]
 #[argh(
     help_triggers("-h", "--help"),
     description = "A caching HTTP proxy: it stands before a slow API and answers from its cache.",
@@ -23,6 +25,23 @@ pub(super) struct Args {
     /// address to listen on, v4 or v6 [HOST, default 127.0.0.1]
     #[argh(option, arg_name = "address")]
     pub(super) host: Option<String>,
+    /// PEM file of the certificate to show clients; larder then speaks TLS [TLS_CERT, default none]
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_cert: Option<String>,
+    /// PEM file of its private key [TLS_KEY, default none]
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_key: Option<String>,
+    /// a listener of their own for /cache, /metrics, /healthz, /docs and /openapi.json
+    /// [ADMIN_ADDRESS, default none]
+    #[argh(option, arg_name = "address:port")]
+    pub(super) admin: Option<String>,
+    /// what the controls (/cache, PURGE) ask for as Authorization: Bearer, 16 characters or more;
+    /// whoever lists processes sees it here [ADMIN_TOKEN, default none]
+    #[argh(option, arg_name = "token")]
+    pub(super) admin_token: Option<String>,
+    /// file that holds it [ADMIN_TOKEN_FILE, default none]
+    #[argh(option, arg_name = "file")]
+    pub(super) admin_token_file: Option<String>,
     /// base URL of the API; a path in it is kept as a prefix [UPSTREAM_BASE_URL, default none]
     #[argh(option, arg_name = "url")]
     pub(super) origin: Option<String>,
@@ -89,12 +108,19 @@ pub(super) struct Args {
     /// how they are written, "text" or "json" [LOG_FORMAT, default text on a terminal, else json]
     #[argh(option, arg_name = "format")]
     pub(super) log_format: Option<String>,
-    /// ask the instance at --host and --port to clear its cache, and exit
+    /// ask the instance at --host and --port (or --admin) to clear its cache, and exit
     #[argh(switch)]
     pub(super) clear_cache: bool,
     /// print the version, and exit
     #[argh(switch, short = 'V')]
     pub(super) version: bool,
+}
+
+/// Without the values, of which some are secret.
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Args").finish_non_exhaustive()
+    }
 }
 
 impl Args {
@@ -153,6 +179,9 @@ mod tests {
             "REDIS_PREFIX",
             "REDIS_CA",
             "REDIS_TIMEOUT",
+            "ADMIN_TOKEN_FILE",
+            "ADMIN_ADDRESS",
+            "TLS_KEY",
         ] {
             assert!(help.output.contains(variable), "{variable} is missing");
         }

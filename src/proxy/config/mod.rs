@@ -3,13 +3,14 @@
 
 mod args;
 mod explain;
+mod secret;
 mod value;
 
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 pub use self::explain::Inquiry;
 use self::{args::Args, value::Parsed};
-use super::{hosts::HostRule, origin::Origin};
+use super::{access::Token, hosts::HostRule, origin::Origin};
 use crate::{policy::Policy, store::RedisUrl};
 
 /// Everything that can be chosen about the program.
@@ -19,6 +20,12 @@ pub struct Config {
     pub host: String,
     /// The port to listen on; 0 picks a free one.
     pub port: u16,
+    /// Where the controls listen, if not there, too: host and port.
+    pub admin: Option<(String, u16)>,
+    /// What is asked of who uses the controls. It is a secret.
+    pub admin_token: Option<Token>,
+    /// TLS for clients.
+    pub tls: Option<TlsFiles>,
     /// What larder stands before.
     pub origin: Option<Origin>,
     /// How long responses live.
@@ -78,6 +85,15 @@ pub enum Command {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misuse(String);
 
+/// A certificate and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and what leads from it to a root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// How long responses live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
@@ -135,9 +151,12 @@ pub fn parse(
     }
     let clear = args.clear_cache;
     let config = Box::new(Config::choose(args, &Variables(&env))?);
+    let port = config.admin.as_ref().map_or(config.port, |(_, port)| *port);
     match clear {
-        true if config.port == 0 => Err(Misuse(
-            "--clear-cache needs the --port of the instance to clear, and 0 is none.".to_owned(),
+        true if port == 0 => Err(Misuse(
+            "--clear-cache needs the port of the instance to clear (--port, or that of --admin), and \
+             0 is none."
+                .to_owned(),
         )),
         true => Ok(Command::ClearCache(config)),
         false => Ok(Command::Run(config)),
@@ -165,6 +184,21 @@ fn without_secrets(value: &str) -> String {
             format!("{scheme}***{}", &shown[at..])
         }
         None => shown.to_owned(),
+    }
+}
+
+/// A certificate is of no use without its key, nor a key without its certificate.
+fn both(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Misuse> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        (cert, _) => {
+            let (given, missing) = match cert {
+                Some(_) => ("--tls-cert", "--tls-key (or TLS_KEY)"),
+                None => ("--tls-key", "--tls-cert (or TLS_CERT)"),
+            };
+            Err(Misuse(format!("{given} needs {missing}, too.")))
+        }
     }
 }
 
@@ -207,6 +241,7 @@ impl Variables<'_> {
 impl Config {
     fn choose(args: Args, env: &Variables<'_>) -> Result<Config, Misuse> {
         let default = Config::default();
+        let admin_token = secret::token(args.admin_token, args.admin_token_file, env)?;
         let allow = (!args.allow_host.is_empty()).then(|| args.allow_host.join(","));
         let on = |given: bool| given.then(|| "true".to_owned());
         let private = on(args.allow_private);
@@ -219,6 +254,12 @@ impl Config {
             port: env
                 .choose(("--port", args.port), "PORT", value::port)?
                 .unwrap_or(default.port),
+            admin: env.choose(("--admin", args.admin), "ADMIN_ADDRESS", value::place)?,
+            admin_token,
+            tls: both(
+                env.choose(("--tls-cert", args.tls_cert), "TLS_CERT", text)?,
+                env.choose(("--tls-key", args.tls_key), "TLS_KEY", text)?,
+            )?,
             origin: env.choose(
                 ("--origin", args.origin),
                 "UPSTREAM_BASE_URL",
@@ -330,6 +371,9 @@ impl Default for Config {
         Config {
             host: "127.0.0.1".to_owned(),
             port: 8000,
+            admin: None,
+            admin_token: None,
+            tls: None,
             origin: None,
             ttl: Ttl::Default,
             stale_while_revalidate: None,
@@ -359,6 +403,9 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("admin", &self.admin)
+            .field("admin_token", &self.admin_token)
+            .field("tls", &self.tls)
             .field("origin", &self.origin)
             .field("ttl", &self.ttl)
             .field("backend", &self.backend)

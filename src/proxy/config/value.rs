@@ -35,6 +35,17 @@ pub(super) fn host(text: &str) -> Parsed<String> {
     Ok(bare.to_owned())
 }
 
+/// Where to listen: host and port.
+pub(super) fn place(text: &str) -> Parsed<(String, u16)> {
+    let read = || {
+        let (named, number) = text.rsplit_once(':')?;
+        // Without its brackets, an IPv6 address may end in what looks like a port.
+        let plain = named.starts_with('[') || !named.contains(':');
+        Some((host(named).ok().filter(|_| plain)?, port(number).ok()?))
+    };
+    read().ok_or("an address and a port, like 127.0.0.1:9000 or [::1]:9000")
+}
+
 pub(super) fn origin(text: &str) -> Parsed<Origin> {
     Origin::parse(text)
 }
@@ -223,6 +234,24 @@ mod tests {
         assert_eq!(host("localhost").as_deref(), Ok("localhost"));
         for no in ["", "a b", "http://x", "1.2.3.4:80", "[x]:1"] {
             assert!(host(no).is_err(), "{no}");
+        }
+    }
+
+    #[test]
+    fn places_to_listen_at() {
+        assert_eq!(place("127.0.0.1:9000"), Ok(("127.0.0.1".to_owned(), 9000)));
+        assert_eq!(place("[::1]:0"), Ok(("::1".to_owned(), 0)));
+        for no in [
+            "",
+            "9000",
+            ":9000",
+            "localhost",
+            "::1:9000",
+            "[::1]",
+            "a:99999",
+            "http://a:1",
+        ] {
+            assert!(place(no).is_err(), "{no}");
         }
     }
 

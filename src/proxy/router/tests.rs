@@ -50,11 +50,16 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
             cache.explain(&request).await
         }),
         metrics: MetricsPage::new(Metrics::new()),
-        docs: Docs::new(prefix),
+        docs: Docs::new(prefix, true),
         health: Health::new(draining.clone(), || true),
     };
-    let router = Router::new(prefix.to_owned(), own, config.origin, echo());
-    (router, draining)
+    let access = Access::new(None, []);
+    let router = Router::new(prefix.to_owned(), access, own, config.origin, echo());
+    (router.at(at(Serves::All)), draining)
+}
+
+fn at(serves: Serves) -> Entrance {
+    Entrance { serves, near: true }
 }
 
 struct Answer {
@@ -67,7 +72,7 @@ async fn ask(router: &Router<Stack>, method: &str, target: &str) -> Answer {
     let request = Request::builder()
         .method(method)
         .uri(target)
-        .header("host", "larder.test");
+        .header("host", "localhost");
     let request = request.body(Full::from("sent")).unwrap();
     let Ok(response) = router.clone().oneshot(request).await;
     let (head, body) = response.into_parts();
@@ -216,4 +221,52 @@ async fn health_ends_with_the_draining() {
     draining.begin();
     let answer = ask(&router, "GET", "/healthz").await;
     assert_eq!((answer.status, code(&answer).as_str()), (503, "draining"));
+}
+
+#[tokio::test]
+async fn listeners_of_their_own_part_the_controls_from_what_is_proxied() {
+    let (router, _) = router("", Some("http://api.test"));
+    let (main, controls) = (
+        router.at(at(Serves::Proxied)),
+        router.at(at(Serves::Controls)),
+    );
+    for path in ["/metrics", "/healthz", "/openapi.json", "/docs", "/cache"] {
+        let proxied = format!("GET http://api.test{path} sent");
+        assert_eq!(ask(&main, "GET", path).await.body, proxied);
+        let own = ask(&controls, "GET", path).await.body;
+        assert!(!own.contains("api.test"), "{path}: {own}");
+    }
+    assert_eq!(ask(&main, "GET", "/proxy?url=a").await.status, 200);
+    assert_eq!(
+        ask(&main, "DELETE", "/cache").await.body,
+        "DELETE http://api.test/cache sent"
+    );
+    assert_eq!(ask(&controls, "DELETE", "/cache").await.status, 200);
+    for path in ["/proxy?url=a", "/a"] {
+        let answer = ask(&controls, "GET", path).await;
+        assert_eq!((answer.status, code(&answer).as_str()), (404, "not_found"));
+    }
+    // Without a token, PURGE is where the controls are.
+    assert_eq!(ask(&controls, "PURGE", "/a").await.status, 200);
+    assert_eq!(code(&ask(&main, "PURGE", "/a").await), "controls_closed");
+}
+
+#[tokio::test]
+async fn who_is_not_near_may_not_use_the_controls() {
+    let (router, _) = router("", Some("http://api.test"));
+    let far = router.at(Entrance {
+        serves: Serves::All,
+        near: false,
+    });
+    for (method, target) in [
+        ("DELETE", "/cache"),
+        ("GET", "/cache?url=a"),
+        ("HEAD", "/cache?url=a"),
+        ("PURGE", "/a"),
+    ] {
+        assert_eq!(ask(&far, method, target).await.status, 403, "{method}");
+    }
+    for path in ["/a", "/metrics", "/docs", "/proxy?url=a"] {
+        assert_eq!(ask(&far, "GET", path).await.status, 200, "{path}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod clearing;
+mod controls;
 mod credentials;
 mod draining;
 mod envelope;
@@ -20,4 +21,5 @@ mod reverse;
 mod searching;
 mod settings;
 mod streaming;
+mod tls;
 mod validation;

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod certificate;
 pub(crate) mod origin;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -34,6 +34,8 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 /// A larder that serves.
 pub(crate) struct Larder {
     pub(crate) address: SocketAddr,
+    /// Where the controls are.
+    pub(crate) controls: SocketAddr,
     stop: oneshot::Sender<()>,
     done: JoinHandle<()>,
 }
@@ -47,13 +49,14 @@ impl Larder {
             panic!("{command:?}");
         };
         let proxy = soon(Proxy::bind(*config)).await.unwrap();
-        let address = proxy.local_addr();
+        let (address, controls) = (proxy.local_addr(), proxy.controls_addr());
         let (stop, stopped) = oneshot::channel();
         let done = tokio::spawn(proxy.run(async {
             let _ = stopped.await;
         }));
         Larder {
             address,
+            controls,
             stop,
             done,
         }
@@ -240,7 +243,7 @@ pub(crate) fn with_body(
     let mut request = Request::builder()
         .method(method)
         .uri(target)
-        .header("host", "larder.test");
+        .header("host", "localhost");
     for (name, value) in fields {
         request = request.header(*name, *value);
     }

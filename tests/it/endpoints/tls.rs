@@ -1,0 +1,121 @@
+//! TLS for clients: both versions of HTTP, both of TLS, and who never finishes a handshake.
+
+use http::Version;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    SupportedProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::support::{
+    certificate::Certificate,
+    origin::Origin,
+    proxy::{Answer, Larder, ask, request, soon},
+    script::respond,
+};
+
+async fn before(origin: &Origin, certificate: &Certificate, flags: &[&str]) -> Larder {
+    let [cert, key] = certificate.flags();
+    Larder::before(&origin.url(), &[&[&*cert, &*key], flags].concat()).await
+}
+
+async fn shake(
+    larder: &Larder,
+    certificate: &Certificate,
+    version: &'static SupportedProtocolVersion,
+    alpn: &[&str],
+) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(larder.address).await.unwrap();
+    let client = TlsConnector::from(certificate.client(&[version], alpn));
+    let name = "localhost".try_into().unwrap();
+    soon(client.connect(name, stream)).await.unwrap()
+}
+
+/// The answer to `GET /x`, and the version that it came in.
+async fn get(stream: TlsStream<TcpStream>) -> (Version, Answer) {
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let io = TokioIo::new(stream);
+    let response = if h2 {
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let request = request("GET", "https://localhost/x", &[], "");
+        soon(sender.send_request(request)).await.unwrap()
+    } else {
+        let (mut sender, connection) = http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        soon(sender.send_request(request("GET", "/x", &[], "")))
+            .await
+            .unwrap()
+    };
+    (response.version(), Answer::of(response).await.unwrap())
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken_and_share_what_is_stored() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let larder = before(&origin, &certificate, &["--debug-headers"]).await;
+    let mut hits = Vec::new();
+    for version in [&TLS12, &TLS13] {
+        for (alpn, expected) in [
+            (&["h2", "http/1.1"][..], Version::HTTP_2),
+            (&["http/1.1"], Version::HTTP_11),
+            (&[], Version::HTTP_11),
+        ] {
+            let stream = shake(&larder, &certificate, version, alpn).await;
+            let (spoken, answer) = get(stream).await;
+            assert_eq!((spoken, answer.status), (expected, 200), "{alpn:?}");
+            // TLS with the client is nothing to the key, which is the origin's URL.
+            let key = format!("key=\"GET {}/x\"", origin.url());
+            let status = answer.header("cache-status");
+            assert!(status.contains(&key), "{status}");
+            hits.push(answer.is_hit());
+        }
+    }
+    assert_eq!(hits, [false, true, true, true, true, true]);
+}
+
+#[tokio::test]
+async fn who_is_silent_holds_nobody_up() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let larder = before(&origin, &certificate, &[]).await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(larder.talk(b"").await);
+        silent.push(larder.talk(b"\x16\x03\x01").await);
+    }
+    let stream = shake(&larder, &certificate, &TLS13, &["h2"]).await;
+    assert_eq!(get(stream).await.1.status, 200);
+    // Nor does it hold up the end.
+    soon(larder.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn plain_http_is_told_what_is_spoken() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let larder = before(&origin, &certificate, &[]).await;
+    let answer = ask(larder.address, request("GET", "/x", &[], "")).await;
+    assert_eq!(answer.error(), (400, "tls_required".to_owned()));
+    assert_eq!(origin.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_carries_one_request_after_the_other() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let larder = before(&origin, &certificate, &[]).await;
+    let stream = shake(&larder, &certificate, &TLS13, &[]).await;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for expected in ["MISS", "HIT", "HIT"] {
+        let asked = request("GET", "/x", &[], "");
+        let response = soon(sender.send_request(asked)).await.unwrap();
+        let answer = Answer::of(response).await.unwrap();
+        assert_eq!(answer.header("x-cache"), expected);
+    }
+}
