@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 ARGS ?=
+FUZZ_SECONDS ?= 20
 FEATURES = memory redis metrics log client query tls proxy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench conformance demo clean setup
+.PHONY: help run test check bench conformance fuzz demo clean setup
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +33,9 @@ bench: ## runs the criterion benches
 conformance: ## runs the public HTTP cache tests against larder and its layer; writes docs/conformance.md
 	$(CARGO) build --release --bin larder --example axum
 	node tests/conformance/run.mjs target/release --write
+
+fuzz: ## runs each fuzzer for a while: make fuzz FUZZ_SECONDS=600
+	@sh fuzz/run.sh $(FUZZ_SECONDS)
 
 demo: ## a small shop that takes 300 ms for each answer, and larder in front of it
 	$(CARGO) build --release --bin larder --example shop

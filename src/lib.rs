@@ -59,6 +59,8 @@
 pub mod body_end;
 pub mod cache;
 pub mod clock;
+#[cfg(all(any(test, fuzzing), feature = "proxy"))]
+pub mod fuzzing;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(feature = "metrics")]

@@ -40,6 +40,8 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
+#[cfg(any(test, fuzzing))]
+pub use self::target::fuzz_proxy_url;
 pub use self::{
     access::Token, clear::clear, hosts::HostRule, logging::start as start_logging, once::explain,
     origin::Origin,

@@ -161,5 +161,29 @@ fn malformed(why: &str) -> ApiError {
     ApiError::bad_request("malformed_url", format!("The url cannot be used: {why}."))
 }
 
+/// Reads any bytes as the query of `/proxy`, with an origin and without: what is fetched is
+/// absolute, at a host that is allowed, and without a user.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_proxy_url(data: &[u8]) {
+    let query = String::from_utf8_lossy(data);
+    let origin = Origin::parse("http://api.test/v1").expect("this is one");
+    for origin in [None, Some(origin)] {
+        let targets = Targets {
+            origin,
+            allowed: Vec::new(),
+        };
+        let Ok(target) = targets.resolve(Some(&query)) else {
+            continue;
+        };
+        let authority = target.uri.authority().expect("it is absolute");
+        assert!(matches!(target.uri.scheme_str(), Some("http" | "https")));
+        assert!(!authority.as_str().contains('@') && target.uri.path().starts_with('/'));
+        assert!(target.uri.to_string().is_ascii());
+        if targets.origin.is_some() {
+            assert_eq!((authority.as_str(), target.at_origin), ("api.test", true));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,8 @@ mod redis;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+#[cfg(all(feature = "redis", any(test, fuzzing)))]
+pub use self::codec::fuzz_redis_record;
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryStats, MemoryStore};
 #[cfg(feature = "redis")]
