@@ -3,10 +3,11 @@
 CARGO ?= cargo
 ARGS ?=
 FUZZ_SECONDS ?= 20
+SCALE ?= 1
 FEATURES = memory redis metrics log client query tls proxy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench conformance fuzz demo clean setup
+.PHONY: help run test check bench conformance fuzz demo soak clean setup
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +41,10 @@ fuzz: ## runs each fuzzer for a while: make fuzz FUZZ_SECONDS=600
 demo: ## a small shop that takes 300 ms for each answer, and larder in front of it
 	$(CARGO) build --release --bin larder --example shop
 	@sh examples/demo.sh
+
+soak: ## what attacks on memory and time do to larder, in a table; SCALE=0.01 is a short one
+	$(CARGO) build --release --bin larder --example soak
+	@ulimit -n 65536 2>/dev/null || true; ./target/release/examples/soak ./target/release/larder $(SCALE)
 
 setup:
 	@sh tests/setup.sh

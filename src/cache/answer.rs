@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header,
-    header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
+    header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER},
     request, response,
 };
 
@@ -14,7 +14,7 @@ use super::{
     seconds,
 };
 use crate::{
-    outcome::Outcome,
+    outcome::{Forward, Outcome},
     policy::{ByteRange, Head, Policy, Precondition, Reason, Selected, content_range},
     store::{Entry, Payload},
 };
@@ -113,6 +113,18 @@ pub(super) fn part<S, B>(
 /// 502: the origin answered something that does not go with what it was asked.
 pub(super) fn senseless<B>(outcome: Outcome) -> Response<ResponseBody<B>> {
     let mut res = empty(StatusCode::BAD_GATEWAY);
+    tell(&mut res, outcome);
+    res
+}
+
+/// 503: as many wait for the fetch as may.
+pub(super) fn too_many<B>(why: Forward) -> Response<ResponseBody<B>> {
+    let mut res = empty(StatusCode::SERVICE_UNAVAILABLE);
+    res.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));
+    let outcome = Outcome {
+        detail: Some(Reason::Waiting.word()),
+        ..Outcome::forwarded(why)
+    };
     tell(&mut res, outcome);
     res
 }

@@ -2,7 +2,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -46,6 +49,10 @@ pub(super) struct Core<S> {
     /// A rule about queries was stored in the life of this process.
     pub(super) searches: AtomicBool,
     pub(super) budget: Arc<Budget>,
+    pub(super) max_waiting: usize,
+    /// How often [`Self::max_waiting`] and the budget were met.
+    pub(super) turned_away: AtomicU64,
+    pub(super) over_budget: AtomicU64,
 }
 
 /// How a flight came out.

@@ -1,6 +1,9 @@
 //! One request's way through the cache, top to bottom.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header::RANGE, request};
@@ -216,6 +219,10 @@ where
                     }
                     trip.lead = Some(lead);
                     return self.fetch(trip).await;
+                }
+                Seat::Follow(follow) if follow.waiting() > core.max_waiting => {
+                    core.turned_away.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer::too_many(why));
                 }
                 Seat::Follow(follow) => {
                     let Some(landing) = follow.landing().await else {

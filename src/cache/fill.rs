@@ -5,7 +5,7 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Waker},
     time::Duration,
 };
@@ -163,6 +163,9 @@ impl<S: Store> Fill<S> {
         if too_large {
             let now = self.core.clock.now();
             self.core.shy.remember(&self.trip.key, false, now);
+        }
+        if !too_large {
+            self.core.over_budget.fetch_add(1, Ordering::Relaxed);
         }
         self.trip.lead = None;
     }

@@ -29,6 +29,8 @@ pub(super) struct Flights<T> {
 struct Flight<T> {
     id: u64,
     landing: watch::Receiver<Option<T>>,
+    /// One for each who waits, and this one.
+    seats: Arc<()>,
 }
 
 /// A place in a flight.
@@ -50,6 +52,7 @@ pub(super) struct Lead<T> {
 /// Waits for what the lead announces.
 pub(super) struct Follow<T> {
     landing: watch::Receiver<Option<T>>,
+    seat: Arc<()>,
 }
 
 // === impl Flights ===
@@ -68,6 +71,7 @@ impl<T> Flights<T> {
         match self.shard(key).entry(key.clone()) {
             Entry::Occupied(flight) => Seat::Follow(Follow {
                 landing: flight.get().landing.clone(),
+                seat: Arc::clone(&flight.get().seats),
             }),
             Entry::Vacant(place) => {
                 let (landing, receiver) = watch::channel(None);
@@ -75,6 +79,7 @@ impl<T> Flights<T> {
                 place.insert(Flight {
                     id,
                     landing: receiver,
+                    seats: Arc::new(()),
                 });
                 Seat::Lead(Lead {
                     flights: Arc::clone(self),
@@ -89,8 +94,11 @@ impl<T> Flights<T> {
     /// Boards the flight of `key` if there is one, and begins none.
     pub(super) fn follow(&self, key: &Key) -> Option<Follow<T>> {
         let shard = self.shard(key);
-        let landing = shard.get(key)?.landing.clone();
-        Some(Follow { landing })
+        let flight = shard.get(key)?;
+        Some(Follow {
+            landing: flight.landing.clone(),
+            seat: Arc::clone(&flight.seats),
+        })
     }
 
     /// Lets nobody board the flights that `which` picks any more. Who sits in one already stays.
@@ -145,6 +153,14 @@ impl<T> Drop for Lead<T> {
 // === impl Follow ===
 
 impl<T: Clone> Follow<T> {
+    /// How many wait, this one among them, unless all is announced already.
+    pub(super) fn waiting(&self) -> usize {
+        match *self.landing.borrow() {
+            Some(_) => 0,
+            None => Arc::strong_count(&self.seat) - 1,
+        }
+    }
+
     /// What the lead announced, or `None` when it left without a word.
     pub(super) async fn landing(mut self) -> Option<T> {
         self.landing.wait_for(Option::is_some).await.ok()?.clone()
@@ -175,7 +191,10 @@ mod tests {
         let key = Key::parse("GET http://a/");
         let lead = lead(&flights, &key);
         let early = follow(&flights, &key);
+        drop(follow(&flights, &key));
+        assert_eq!((early.waiting(), follow(&flights, &key).waiting()), (1, 2));
         lead.announce(7);
+        assert_eq!(early.waiting(), 0);
         let late = follow(&flights, &key);
         drop(lead);
         assert_eq!(early.landing().await, Some(7));

@@ -1,7 +1,10 @@
 //! [`CacheLayer`]: settings and shared state, and the handle by which a cache is controlled.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,9 @@ impl<S: Store> CacheLayer<S> {
     /// number is set.
     pub const MAX_IN_FLIGHT: u64 = 128 * 1024 * 1024;
 
+    /// How many requests may wait for the same fetch, unless another number is set.
+    pub const MAX_WAITING: usize = 1000;
+
     /// A cache that keeps responses in `store`, with the default settings.
     pub fn new(store: S) -> Self {
         Self::builder(store).build()
@@ -84,6 +90,9 @@ impl<S: Store> CacheLayer<S> {
                 shy: Shy::new(),
                 searches: AtomicBool::new(false),
                 budget: Budget::new(Self::MAX_IN_FLIGHT),
+                max_waiting: Self::MAX_WAITING,
+                turned_away: AtomicU64::new(0),
+                over_budget: AtomicU64::new(0),
             },
         }
     }
@@ -126,6 +135,14 @@ impl<S: Store> Builder<S> {
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.core.store_timeout = timeout;
+        self
+    }
+
+    /// Lets no more than `count` requests wait for the same fetch: further ones are answered with
+    /// 503.
+    #[must_use]
+    pub fn max_waiting(mut self, count: usize) -> Self {
+        self.core.max_waiting = count;
         self
     }
 
@@ -266,6 +283,16 @@ impl<S: Store> CacheHandle<S> {
     /// The store.
     pub fn store(&self) -> &S {
         &self.core.store
+    }
+
+    /// How many requests were answered with 503 because too many waited already.
+    pub fn turned_away(&self) -> u64 {
+        self.core.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// How many bodies were not stored because those that were being received took up all room.
+    pub fn over_budget(&self) -> u64 {
+        self.core.over_budget.load(Ordering::Relaxed)
     }
 
     /// How many fetches are under way that others may wait for.

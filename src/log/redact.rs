@@ -11,7 +11,7 @@ struct Unit {
 /// The target with `***` for the userinfo of URLs in its path and query, percent-encoded or not,
 /// and with control characters escaped. Other parts stay as they came.
 pub(super) fn redact(target: &str) -> Cow<'_, str> {
-    let control = target.contains(char::is_control);
+    let control = target.contains(|c: char| c.is_control() || !c.is_ascii());
     if !control && !target.contains('@') && !target.contains("%40") {
         return Cow::Borrowed(target);
     }
@@ -24,7 +24,7 @@ pub(super) fn redact(target: &str) -> Cow<'_, str> {
     }
     shown.push_str(&target[end..]);
     if control {
-        shown = shown.escape_debug().to_string();
+        shown = shown.escape_default().to_string();
     }
     Cow::Owned(shown)
 }

@@ -9,7 +9,7 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text},
     metrics::{
-        counter::Counter,
+        counter::{ConstCounter, Counter},
         family::Family,
         gauge::{ConstGauge, Gauge},
     },
@@ -78,6 +78,7 @@ struct Supplied {
     name: &'static str,
     help: &'static str,
     value: Arc<dyn Fn() -> i64 + Send + Sync>,
+    counts: bool,
 }
 
 // === impl Metrics ===
@@ -105,11 +106,31 @@ impl Metrics {
         help: &'static str,
         value: impl Fn() -> i64 + Send + Sync + 'static,
     ) {
-        let supplied = Supplied {
+        self.supply(Supplied {
             name,
             help,
             value: Arc::new(value),
-        };
+            counts: false,
+        });
+    }
+
+    /// Adds a counter that `value` is asked for whenever the numbers are read, as for a
+    /// [gauge](Self::gauge); `_total` is put behind its name in the OpenMetrics text.
+    pub fn counter(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.supply(Supplied {
+            name,
+            help,
+            value: Arc::new(move || i64::try_from(value()).unwrap_or(i64::MAX)),
+            counts: true,
+        });
+    }
+
+    fn supply(&self, supplied: Supplied) {
         lock(&self.shared.gauges).push(supplied.clone());
         lock(&self.shared.registry).register_collector(Box::new(supplied));
     }
@@ -275,7 +296,14 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
 
 impl Collector for Supplied {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let gauge = ConstGauge::new((self.value)());
+        let value = (self.value)();
+        if self.counts {
+            let counter = ConstCounter::new(u64::try_from(value).unwrap_or_default());
+            let kind = counter.metric_type();
+            let metric = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+            return counter.encode(metric);
+        }
+        let gauge = ConstGauge::new(value);
         let metric = encoder.encode_descriptor(self.name, self.help, None, gauge.metric_type())?;
         gauge.encode(metric)
     }

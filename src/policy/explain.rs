@@ -73,6 +73,7 @@ pub(super) enum Rule {
     Final,
     Understood,
     Kept,
+    Unprovoked,
     UsablePart,
     OfUse,
     StoredNoCache,
@@ -256,7 +257,7 @@ impl Rule {
             Rule::Private => "RFC 9111 §5.2.2.7",
             Rule::VaryStar => "RFC 9111 §4.1",
             Rule::Authorization | Rule::Unauthorized => "RFC 9111 §3.5",
-            Rule::Cookie => "larder",
+            Rule::Cookie | Rule::Unprovoked => "larder",
             Rule::SetCookie => "RFC 9111 §7.3",
             Rule::Satisfiable => "RFC 9110 §15.5.17",
             Rule::Understood => "RFC 9111 §5.2.2.3",
@@ -375,6 +376,15 @@ impl<'a> Teller<'a> {
                 format!("the response says must-understand, and status {status} is not understood")
             }
             (Rule::Kept, _) => self.kept(holds, head),
+            (Rule::Unprovoked, true) => {
+                "the response says how long the error is fresh, and nothing unusual was asked"
+                    .into()
+            }
+            (Rule::Unprovoked, false) => format!(
+                "the error {} may have been provoked: the response does not say how long it is \
+                 fresh, or the request had unusual fields that are not part of the key",
+                status
+            ),
             (Rule::UsablePart, true) if head.part().is_some() => {
                 "the response is one part, and was asked for".into()
             }

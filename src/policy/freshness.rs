@@ -85,10 +85,11 @@ pub(super) fn build(
     if origin_date(&headers, received).is_none() {
         headers.insert(DATE, date::format(received)); // RFC 9110 §6.6.1
     }
+    let varies = Varies::parse_with(&mut headers, &policy.key_headers);
     let lifetime = lifetime(policy, status, &headers, &directives, initial_age, received);
     headers.insert(AGE, initial_age.as_secs().into());
     Head {
-        varies: Varies::parse(&headers),
+        varies,
         search: Rule::parse(&headers),
         part: Part::of(status, &headers),
         sets_cookie,

@@ -31,7 +31,7 @@ mod vary;
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, request, response};
+use http::{HeaderMap, HeaderName, request, response};
 
 use self::date::MAX_DELTA;
 use self::freshness::Exchange;
@@ -57,6 +57,7 @@ pub struct Policy {
     cap: Option<Duration>,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
+    key_headers: Vec<HeaderName>,
 }
 
 /// How long a response lives whose origin states no lifetime.
@@ -155,7 +156,15 @@ impl Policy {
             cap,
             stale_while_revalidate: None,
             stale_if_error: None,
+            key_headers: Vec::new(),
         }
+    }
+
+    /// Takes every response to vary by these request fields, whether it says so or not: what is
+    /// stored says it in `Vary`.
+    pub fn key_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.key_headers.extend(names);
+        self
     }
 
     /// For how long a stale response is served while it is fetched anew, when its origin does

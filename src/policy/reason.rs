@@ -42,6 +42,8 @@ pub enum Reason {
     TooLarge,
     /// The bodies being received take up all the room that is set aside for them.
     Busy,
+    /// As many requests wait for the same fetch as may.
+    Waiting,
     /// It was purged while it was being fetched.
     Purged,
     /// The request said `only-if-cached`, and nothing stored could answer.
@@ -70,6 +72,7 @@ impl Reason {
             Reason::QueryUnclear => "query-unclear",
             Reason::TooLarge => "too-large",
             Reason::Busy => "busy",
+            Reason::Waiting => "waiting",
             Reason::Purged => "purged",
             Reason::OnlyIfCached => "only-if-cached",
         }

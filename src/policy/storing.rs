@@ -98,6 +98,7 @@ fn check(
     check_method(req, head, why)?;
     check_secrecy(req, head, why)?;
     check_status(head, why)?;
+    check_provoked(req, head, why)?;
     check_part(req, head, why)?;
     let keep = use_from(policy, head, now);
     why.require(Rule::OfUse, !keep.is_zero(), Reason::NoFreshness)?;
@@ -164,6 +165,69 @@ fn check_status(head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
         may_be_cached_silently(head)
     };
     why.require(Rule::Kept, allowed || is_explicit(head), Reason::Status)
+}
+
+/// An error that a client can provoke by what no key holds is not for all others: it is kept only
+/// where the origin says for how long, and where the request was such as all send.
+fn check_provoked(req: &request::Parts, head: &Head, why: &mut impl Witness) -> Result<(), Reason> {
+    if !matches!(
+        head.status().as_u16(),
+        400 | 405 | 408 | 413 | 414 | 431 | 500..
+    ) {
+        return Ok(());
+    }
+    let unprovoked = is_explicit(head) && is_usual(&req.headers, head.varies());
+    why.require(Rule::Unprovoked, unprovoked, Reason::Status)
+}
+
+/// Whether all that the request says is part of the key, or is what browsers and programs say of
+/// themselves, and of no unusual length or look.
+fn is_usual(headers: &HeaderMap, varies: &Varies) -> bool {
+    const USUAL: [&str; 31] = [
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "authorization", // has a rule of its own, as has the next
+        "cookie",
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "dnt",
+        "from",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-unmodified-since",
+        "keep-alive",
+        "origin",
+        "pragma",
+        "priority",
+        "purpose",
+        "referer",
+        "save-data",
+        "sec-gpc",
+        "te",
+        "upgrade-insecure-requests",
+        "user-agent",
+        "via",
+        "x-requested-with",
+    ];
+    const LENGTH: usize = 1024;
+    headers.iter().all(|(name, value)| {
+        let keyed = matches!(varies, Varies::By(fields) if fields.names().contains(name));
+        let name = name.as_str();
+        let known = || {
+            let hints = name.starts_with("sec-fetch-") || name.starts_with("sec-ch-");
+            hints || USUAL.contains(&name)
+        };
+        let plain =
+            || value.len() <= LENGTH && value.as_bytes().iter().all(|b| (b' '..=b'~').contains(b));
+        keyed || (known() && plain())
+    })
 }
 
 /// A part is stored as if it were an incomplete 200 (§3.3), if it is one part and was asked for.

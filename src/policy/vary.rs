@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, sync::Arc, time::SystemTime};
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, HeaderValue,
     header::{self, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE},
     request,
 };
@@ -88,6 +88,24 @@ impl Varies {
             Some(names) if names.is_empty() => Varies::No,
             Some(names) => Varies::By(Fields::new(names)),
         }
+    }
+
+    /// As [`Varies::parse`], after `names` were added to `Vary` where they lack.
+    pub(super) fn parse_with(headers: &mut HeaderMap, names: &[HeaderName]) -> Varies {
+        let varies = Varies::parse(headers);
+        let lacks = |name: &&HeaderName| match &varies {
+            Varies::No => true,
+            Varies::By(fields) => !fields.0.contains(name),
+            Varies::Always => false,
+        };
+        let lacking: Vec<&HeaderName> = names.iter().filter(lacks).collect();
+        if lacking.is_empty() {
+            return varies;
+        }
+        for name in lacking {
+            headers.append(header::VARY, HeaderValue::from_name(name.clone()));
+        }
+        Varies::parse(headers)
     }
 }
 

@@ -114,7 +114,6 @@ fn upstream_request<Q>(
     fields::remove_those(&mut headers, |name| {
         name.starts_with("if-") || name.starts_with("content-")
     });
-    fields::remove_unkeyed(&mut headers);
     if !at_origin {
         headers.remove(header::AUTHORIZATION);
         headers.remove(header::COOKIE);

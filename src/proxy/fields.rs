@@ -17,24 +17,57 @@ pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 
 /// Fields that change what some origins answer, and that no cache key holds: with them, one
 /// client could choose what all others are served.
-const UNKEYED: [&str; 6] = [
-    "forwarded",
-    "x-original-url",
-    "x-rewrite-url",
+const UNKEYED: [&str; 20] = [
+    "client-ip",
+    "proxy", // some take it for the variable HTTP_PROXY
+    "true-client-ip",
+    "x-backend-host",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-host-override",
+    "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    "x-http-method",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-proxy-url",
+    "x-proxyuser-ip",
+    "x-rewrite-uri",
+    "x-rewrite-url",
 ];
+
+/// Which of the fields go on to the origin that speak around the URI, the method and the peer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unkeyed {
+    /// Those in which proxies tell of the client: who sends them is one that can be trusted.
+    pub(super) trust_forwarded: bool,
+    /// Those that are part of the key.
+    pub(super) keyed: Vec<HeaderName>,
+}
 
 /// How often a request may have passed larder before it is taken for one that goes in circles.
 const TURNS: usize = 8;
 
-/// Removes the fields that speak around the URI and the method.
-pub(super) fn remove_unkeyed(headers: &mut HeaderMap) {
-    for name in UNKEYED {
-        headers.remove(name);
+impl Unkeyed {
+    /// Removes the others.
+    pub(super) fn remove(&self, headers: &mut HeaderMap) {
+        remove_those(headers, |name| match name.contains('_') {
+            // CGI and what came after it read both as the same variable.
+            true => self.is_one(&name.replace('_', "-")),
+            false => self.is_one(name),
+        });
     }
-    remove_those(headers, |name| name.starts_with("x-forwarded-"));
+
+    fn is_one(&self, name: &str) -> bool {
+        let forwarded = name.starts_with("x-forwarded")
+            || matches!(name, "forwarded" | "forwarded-for" | "x-real-ip");
+        let unkeyed = (forwarded && !self.trust_forwarded) || UNKEYED.contains(&name);
+        unkeyed && !self.keyed.iter().any(|keyed| keyed == name)
+    }
 }
 
 /// Removes all fields whose name `is_one`.
@@ -94,14 +127,27 @@ mod tests {
             "x-forwarded-host",
             "x-forwarded-proto",
             "forwarded",
+            "x_forwarded_host",
             "x-original-url",
+            "x-host",
             "accept",
         ] {
             headers.insert(name, HeaderValue::from_static("x"));
         }
-        remove_unkeyed(&mut headers);
-        assert_eq!(headers.len(), 1);
-        assert!(headers.contains_key("accept"));
+        let left = |unkeyed: Unkeyed| {
+            let mut headers = headers.clone();
+            unkeyed.remove(&mut headers);
+            let mut left: Vec<String> = headers.keys().map(ToString::to_string).collect();
+            left.sort();
+            left.join(" ")
+        };
+        assert_eq!(left(Unkeyed::default()), "accept");
+        let trusting = Unkeyed {
+            trust_forwarded: true,
+            keyed: vec![HeaderName::from_static("x-host")],
+        };
+        let all = "accept forwarded x-forwarded-host x-forwarded-proto x-host x_forwarded_host";
+        assert_eq!(left(trusting), all);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which hosts `/proxy` may fetch from, besides the origin's.
 //!
-//! A rule is about names and ports. That a name does not lead to a private address is checked on
+//! A rule is about names and ports; where it names no port, those are meant that [`PortRule`]s
+//! allow. That a name does not lead to a private address is checked on
 //! the address that is dialled, by the upstream's guard.
 
 use std::net::Ipv6Addr;
@@ -89,6 +90,31 @@ impl HostRule {
     }
 }
 
+/// One `--allow-port`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortRule {
+    /// This one.
+    Port(u16),
+    /// Every port.
+    Any,
+}
+
+impl PortRule {
+    /// Reads a rule. The error says what is accepted.
+    pub fn parse(text: &str) -> Result<PortRule, &'static str> {
+        match (text, text.parse()) {
+            ("*", _) => Ok(PortRule::Any),
+            (_, Ok(port)) if port > 0 => Ok(PortRule::Port(port)),
+            _ => Err("ports from 1 to 65535, or * for any"),
+        }
+    }
+
+    /// Whether this rule lets `port` be fetched from.
+    pub(super) fn allows(self, port: u16) -> bool {
+        self == PortRule::Any || self == PortRule::Port(port)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +169,15 @@ mod tests {
             ),
             (2, 1, 0, 0)
         );
+    }
+
+    #[test]
+    fn ports() {
+        let allows = |rule, port| PortRule::parse(rule).unwrap().allows(port);
+        assert!(allows("8443", 8443) && !allows("8443", 443) && allows("*", 1));
+        for no in ["", "0", "65536", "http", "80-90", "+80x"] {
+            assert!(PortRule::parse(no).is_err(), "{no}");
+        }
     }
 
     #[test]

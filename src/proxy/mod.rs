@@ -21,9 +21,11 @@ mod framing;
 mod health;
 mod hosts;
 mod interim;
+mod limits;
 mod logging;
 mod once;
 mod origin;
+mod patience;
 mod rescue;
 mod router;
 mod server;
@@ -43,7 +45,12 @@ use tower_http::{
 #[cfg(any(test, fuzzing))]
 pub use self::target::fuzz_proxy_url;
 pub use self::{
-    access::Token, clear::clear, hosts::HostRule, logging::start as start_logging, once::explain,
+    access::Token,
+    clear::clear,
+    hosts::{HostRule, PortRule},
+    limits::Limits,
+    logging::start as start_logging,
+    once::explain,
     origin::Origin,
 };
 use self::{
@@ -55,8 +62,10 @@ use self::{
     envelope::Envelope,
     error::ApiError,
     explain::Explain,
+    fields::Unkeyed,
     figures::MetricsPage,
     health::Health,
+    limits::Bounds,
     router::{Own, Router},
     server::Draining,
     target::Targets,
@@ -99,7 +108,9 @@ impl Proxy {
             Some((host, port)) => Some(Listener::bind(host, *port).await?),
             None => None,
         };
-        let parts = stack::Parts::open(&config).await?;
+        let own = [&listener].into_iter().chain(&controls);
+        let own: Vec<SocketAddr> = own.map(|own| own.address).collect();
+        let parts = stack::Parts::open(&config, &own).await?;
         Ok(Proxy {
             config,
             parts,
@@ -125,6 +136,8 @@ impl Proxy {
         let addresses = (self.local_addr(), self.controls_addr());
         let config = self.config;
         let draining = Draining::default();
+        let bounds = Bounds::new(config.limits.clone(), config.timeout);
+        bounds.show(&self.parts.metrics);
         let stack = self.parts.stack();
         let cache = self.parts.cache();
         let explained = cache.clone();
@@ -149,6 +162,11 @@ impl Proxy {
             metrics: MetricsPage::new(self.parts.metrics.clone()),
             docs: Docs::new(&config.prefix, self.controls.is_none()),
             health: Health::new(draining.clone(), self.parts.cache_is_well()),
+            bounds: bounds.clone(),
+            unkeyed: Unkeyed {
+                trust_forwarded: config.trust_forwarded,
+                keyed: config.key_headers.clone(),
+            },
         };
         let names = config.admin.iter().map(|(host, _)| host);
         let names = names.chain([&config.host]);
@@ -177,7 +195,8 @@ impl Proxy {
                 let entrance = Entrance::new(serves, address, peer);
                 layers.service(router.at(entrance))
             };
-            server::serve(listener.socket, tls.clone(), app, draining.clone())
+            let tls = tls.clone();
+            server::serve(listener.socket, tls, app, bounds.clone(), draining.clone())
         };
         let proxied = match self.controls {
             Some(_) => Serves::Proxied,

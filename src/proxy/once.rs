@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use super::{config::Inquiry, forward, stack};
+use super::{config::Inquiry, fields, forward, stack};
 use crate::{
     cache::{CacheLayer, Decision, Explanation},
     clock::Clock,
@@ -48,7 +48,7 @@ pub async fn explain(inquiry: &Inquiry) -> Result<String, String> {
 /// Asks the origin, as larder would on a miss.
 async fn fetch(inquiry: &Inquiry, policy: &Policy) -> Result<Fetched, String> {
     let config = &inquiry.config;
-    let upstream = stack::upstream(config).map_err(|error| error.to_string())?;
+    let upstream = stack::upstream(config, &[]).map_err(|error| error.to_string())?;
     let mut asked = request(inquiry);
     let (admit, mut steps) = policy.explain_admit(&asked);
     let whole = asked.method == Method::GET && !asked.headers.contains_key(header::RANGE);
@@ -90,6 +90,7 @@ fn request(inquiry: &Inquiry) -> request::Parts {
     parts.method = inquiry.method.clone();
     parts.uri = inquiry.uri.clone();
     parts.headers = inquiry.headers.clone();
+    fields::Unkeyed::default().remove(&mut parts.headers);
     forward::prepare(&mut parts);
     let larder = concat!("larder/", env!("CARGO_PKG_VERSION"));
     let agent = parts.headers.entry(header::USER_AGENT);

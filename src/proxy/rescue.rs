@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service, util::Oneshot};
@@ -168,6 +168,13 @@ where
                     let outcome = outcome.clone();
                     rescued(not_cached(), outcome, *this.head).map(Either::Left)
                 }
+                Some(outcome) if is_turned_away(&response, outcome) => {
+                    let outcome = outcome.clone();
+                    let mut rescued = rescued(too_many(), outcome, *this.head);
+                    let later = HeaderValue::from_static("1");
+                    rescued.headers_mut().insert(header::RETRY_AFTER, later);
+                    rescued.map(Either::Left)
+                }
                 _ => response.map(Either::Right),
             },
             Err(error) => {
@@ -184,6 +191,19 @@ where
 /// Whether the cache itself refused: the request forbade to ask the origin (RFC 9111 §5.2.1.7).
 fn is_not_cached<B>(response: &Response<B>, outcome: &Outcome) -> bool {
     response.status() == StatusCode::GATEWAY_TIMEOUT && outcome.detail == Some("only-if-cached")
+}
+
+/// Whether the cache itself refused: too many wait for the same fetch.
+fn is_turned_away<B>(response: &Response<B>, outcome: &Outcome) -> bool {
+    response.status() == StatusCode::SERVICE_UNAVAILABLE && outcome.detail == Some("waiting")
+}
+
+fn too_many() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too_many_waiting",
+        "Too many requests wait for the same answer of the upstream (--max-waiting).",
+    )
 }
 
 fn not_cached() -> ApiError {

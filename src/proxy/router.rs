@@ -21,9 +21,11 @@ use super::{
     envelope::Envelope,
     error::ApiError,
     explain::Explain,
+    fields::Unkeyed,
     figures::MetricsPage,
     forward, framing,
     health::Health,
+    limits::Bounds,
     origin::Origin,
     rescue::Rescued,
 };
@@ -54,6 +56,8 @@ pub(super) struct Own<S> {
     pub(super) metrics: MetricsPage,
     pub(super) docs: Docs,
     pub(super) health: Health,
+    pub(super) bounds: Bounds,
+    pub(super) unkeyed: Unkeyed,
 }
 
 /// Hands a request to the one that answers it.
@@ -191,11 +195,12 @@ impl<S> Parts<S> {
         B::Error: Into<BoxError> + Send,
     {
         let head = *request.method() == Method::HEAD;
+        self.own.unkeyed.remove(request.headers_mut());
         let route = Route::of(&self.prefix, request.uri().path());
         let route = route.filter(|route| route.is_at(entrance.serves));
         let purge = route.is_none() && request.method().as_str() == PURGE;
-        let own = if let Err(error) = framing::check(&request) {
-            error.into_response()
+        let own = if let Err(error) = framing::check(&request, &self.own.bounds) {
+            framing::closing(error.into_response(), request.version())
         } else if let Err(error) = self.admit(route.as_ref(), purge, entrance, &mut request) {
             error.into_response()
         } else if let Some(route) = route {

@@ -24,26 +24,20 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::{
     interim::{self, Outbox},
+    limits::{Bounds, Limit, Limits},
+    patience::{Answering, Patient},
     tls::Tls,
 };
 use crate::body_end::BodyEnd;
 
-/// How long a connection may be silent: before its first byte, within a head, between requests.
-const IDLE: Duration = Duration::from_secs(60);
-
 /// How long requests in flight may take to finish once the end has come.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Connections served at a time; further ones wait to be accepted.
-const CONNECTIONS: usize = 10_000;
-
-/// What a head, or a piece of a body, may take of a connection's buffer.
+/// What a piece of a body may take of a connection's buffer.
 const BUFFER: usize = 128 * 1024;
 
-/// HTTP/2 has no timeout of its own (see [`IDLE`]): silent peers are asked for a sign of life.
+/// HTTP/2 has no timeout of its own: silent peers are asked for a sign of life.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
-const H2_STREAMS: u32 = 200;
-const H2_RESETS: usize = 50;
 
 /// Tells whether the end has come. Clones tell the same.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +66,7 @@ pub(super) async fn serve<S, B>(
     listener: TcpListener,
     tls: Option<Tls>,
     app: impl Fn(SocketAddr) -> S,
+    bounds: Bounds,
     draining: Draining,
 ) -> bool
 where
@@ -81,7 +76,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(bounds.limits.connections));
     // An HTTP/2 connection is told to take no further requests and stays open for those it has.
     // HTTP/1 has no such word: its connections close with their next response, or when no
     // request is in flight any more.
@@ -92,7 +87,7 @@ where
         let accepted = tokio::select! {
             biased;
             () = &mut end => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &bounds) => accepted,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
@@ -102,10 +97,20 @@ where
             }
         };
         let watchers = (at_once.watcher(), when_quiet.watcher());
-        let service = track(app(peer), in_flight.clone(), draining.clone());
-        let (tls, draining) = (tls.clone(), draining.clone());
+        let answering = Answering::default();
+        let told = (draining.clone(), answering.clone());
+        let service = track(app(peer), in_flight.clone(), told);
+        let (tls, draining, bounds) = (tls.clone(), draining.clone(), bounds.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, tls, service, watchers, draining).await {
+            let speaking = Speaking {
+                watchers,
+                bounds: bounds.clone(),
+                answering,
+                draining,
+            };
+            let served = connection(stream, tls, service, speaking).await;
+            if let Err(error) = served {
+                count(&bounds, &*error);
                 tracing::debug!(%peer, error, "connection ended");
             }
             drop(place);
@@ -124,7 +129,11 @@ where
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    bounds: &Bounds,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    if places.available_permits() == 0 {
+        bounds.met(Limit::Connections);
+    }
     let place = places
         .clone()
         .acquire_owned()
@@ -151,7 +160,7 @@ async fn back_off(error: &io::Error) {
 fn track<S, B>(
     app: S,
     in_flight: Arc<watch::Sender<()>>,
-    draining: Draining,
+    (draining, answering): (Draining, Answering),
 ) -> impl service::Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error = B::Error> + Send + 'static>,
@@ -165,19 +174,37 @@ where
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |mut request: Request<Incoming>| {
         let flight = in_flight.subscribe();
+        if request.version() == Version::HTTP_2 {
+            tell_of_body(&mut request);
+        }
+        answering.set(true);
         let answer = app.clone().oneshot(request);
-        let draining = draining.clone();
+        let (draining, answering) = (draining.clone(), answering.clone());
         async move {
             let mut response = answer.await?;
             if draining.is_on() && response.version() <= Version::HTTP_11 {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok(response.map(|body| BodyEnd::new(body, move |_, _| drop(flight))))
+            let ended = move |_, _| {
+                answering.set(false);
+                drop(flight);
+            };
+            Ok(response.map(|body| BodyEnd::new(body, ended)))
         }
     })
+}
+
+/// In HTTP/2 a request may have a body though no field says so, and the cache knows fields only.
+fn tell_of_body<B: Body>(request: &mut Request<B>) {
+    let silent = !request.headers().contains_key(header::CONTENT_LENGTH);
+    if silent && !request.body().is_end_stream() {
+        let chunked = HeaderValue::from_static("chunked");
+        let headers = request.headers_mut();
+        headers.insert(header::TRANSFER_ENCODING, chunked);
+    }
 }
 
 /// Serves one connection, in the version that TLS or its first bytes tell.
@@ -185,8 +212,7 @@ async fn connection<S, B>(
     stream: TcpStream,
     tls: Option<Tls>,
     service: S,
-    watchers: (Watcher, Watcher),
-    draining: Draining,
+    speaking: Speaking,
 ) -> Result<(), BoxError>
 where
     S: service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -197,7 +223,7 @@ where
 {
     stream.set_nodelay(true)?;
     // Who has said nothing by now is not waited for.
-    let begun = draining.begun();
+    let begun = speaking.draining.begun();
     match tls {
         Some(tls) => {
             let (stream, h2) = tokio::select! {
@@ -205,26 +231,29 @@ where
                 accepted = tls.accept(stream) => accepted?,
                 () = begun => return Ok(()),
             };
-            speak(stream, h2, service, watchers).await
+            speak(stream, h2, service, speaking).await
         }
         None => {
             let h2 = tokio::select! {
                 biased;
-                h2 = timeout(IDLE, speaks_h2(&stream)) => h2??,
+                h2 = timeout(speaking.bounds.limits.idle_time, speaks_h2(&stream)) => h2??,
                 () = begun => return Ok(()),
             };
-            speak(stream, h2, service, watchers).await
+            speak(stream, h2, service, speaking).await
         }
     }
 }
 
+/// What is to be known of a connection that is served.
+struct Speaking {
+    watchers: (Watcher, Watcher),
+    bounds: Bounds,
+    answering: Answering,
+    draining: Draining,
+}
+
 /// Serves a connection in HTTP/2 or HTTP/1.
-async fn speak<I, S, B>(
-    io: I,
-    h2: bool,
-    service: S,
-    (at_once, when_quiet): (Watcher, Watcher),
-) -> Result<(), BoxError>
+async fn speak<I, S, B>(io: I, h2: bool, service: S, speaking: Speaking) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -233,29 +262,74 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let Speaking {
+        watchers: (at_once, when_quiet),
+        bounds,
+        answering,
+        draining,
+    } = speaking;
+    let limits = &bounds.limits;
+    let io = Patient::new(io, bounds.clone(), answering);
     if h2 {
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(H2_KEEP_ALIVE)
-            .max_concurrent_streams(H2_STREAMS)
-            .max_pending_accept_reset_streams(H2_RESETS)
-            .max_header_list_size(BUFFER as u32)
+            .max_concurrent_streams(small(limits.h2_streams as u64))
+            .max_pending_accept_reset_streams(limits.h2_resets)
+            .max_local_error_reset_streams(limits.h2_resets)
+            .initial_stream_window_size(small(limits.h2_window))
+            .initial_connection_window_size(small(limits.h2_window))
+            .max_header_list_size(small(limits.head))
             .serve_connection(TokioIo::new(io), service);
-        at_once.watch(connection).await?;
+        let ending = GracefulShutdown::new();
+        let connection = ending.watch(connection);
+        let end = async {
+            let _ = timeout(limits.h2_age, draining.begun()).await;
+            ending.shutdown().await;
+        };
+        tokio::select! {
+            served = connection => served?,
+            () = end => {}
+        }
+        drop(at_once);
     } else {
         drop(at_once);
         let outbox = Outbox::default();
         let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
         let service = interim::passing_on(service, outbox);
-        let connection = http1::Builder::new()
+        let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_buf_size(BUFFER)
-            .serve_connection(io, service);
+            .header_read_timeout(limits.idle_time)
+            .max_header_size(head)
+            .max_buf_size(head.max(BUFFER));
+        if limits.fields != Limits::default().fields {
+            // hyper is faster where it is not told the number that it takes anyway.
+            http1.max_headers(limits.fields);
+        }
+        let connection = http1.serve_connection(io, service);
         when_quiet.watch(connection).await?;
     }
     Ok(())
+}
+
+/// What HTTP/2 can say of a size.
+fn small(size: u64) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX).min(i32::MAX as u32)
+}
+
+/// Counts what hyper has refused, before there was a request.
+fn count(bounds: &Bounds, error: &(dyn std::error::Error + 'static)) {
+    let Some(error) = error.downcast_ref::<hyper::Error>() else {
+        return;
+    };
+    if error.is_parse_too_large() {
+        bounds.met(Limit::Head);
+    } else if error.is_parse() {
+        bounds.met(Limit::Malformed);
+    }
 }
 
 /// Whether the client begins with HTTP/2's preface (RFC 9113 §3.4), of which three bytes are

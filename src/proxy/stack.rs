@@ -1,6 +1,6 @@
 //! What answers every request that is not about larder itself: the layers, in their order.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -32,12 +32,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
+    /// `own` are the addresses that larder itself listens on.
+    pub(super) async fn open(config: &Config, own: &[SocketAddr]) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let backend = Backend::open(config, &metrics).await?;
         let cache = CacheLayer::builder(backend)
             .policy(config.policy())
             .max_object(config.max_object)
+            .max_in_flight(config.limits.fills)
+            .max_waiting(config.limits.waiting)
             .inspect(data::inspect)
             .store_timeout(match config.backend {
                 BackendKind::Memory => Duration::MAX,
@@ -49,10 +52,15 @@ impl Parts {
         metrics.gauge("flights", "Fetches that others may wait for", move || {
             i64::try_from(flights.flights()).unwrap_or(i64::MAX)
         });
+        let (waited, filled) = (cache.handle(), cache.handle());
+        let help = "Requests that were not let wait for another's fetch";
+        metrics.counter("refused_waiting", help, move || waited.turned_away());
+        let help = "Bodies that were not stored because others took up all room";
+        metrics.counter("refused_fills", help, move || filled.over_budget());
         Ok(Parts {
             metrics,
             cache,
-            upstream: upstream(config)?,
+            upstream: upstream(config, own)?,
         })
     }
 
@@ -99,10 +107,11 @@ impl Parts {
 }
 
 /// What the origin is asked by.
-pub(super) fn upstream(config: &Config) -> Result<Upstream, StartError> {
+pub(super) fn upstream(config: &Config, own: &[SocketAddr]) -> Result<Upstream, StartError> {
     let mut upstream = Upstream::builder()
         .timeout(config.timeout)
-        .allow_private(config.allow_private);
+        .allow_private(config.allow_private)
+        .refuse(own.iter().copied());
     for (host, port) in Targets::new(config).trusted() {
         upstream = upstream.trust(&host, port);
     }

@@ -3,13 +3,22 @@
 use http::Uri;
 use url::{Url, form_urlencoded};
 
-use super::{config::Config, error::ApiError, hosts::HostRule, origin::Origin};
+use super::{
+    config::Config,
+    error::ApiError,
+    hosts::{HostRule, PortRule},
+    origin::Origin,
+};
+
+/// The ports of the web: what is behind others is seldom meant for strangers.
+const WEB: [u16; 2] = [80, 443];
 
 /// Resolves `U`, and lets pass what may be fetched.
 #[derive(Clone, Debug)]
 pub(super) struct Targets {
     origin: Option<Origin>,
     allowed: Vec<HostRule>,
+    ports: Vec<PortRule>,
 }
 
 /// What is to be fetched.
@@ -26,6 +35,7 @@ impl Targets {
         Targets {
             origin: config.origin.clone(),
             allowed: config.allow_hosts.clone(),
+            ports: config.allow_ports.clone(),
         }
     }
 
@@ -60,8 +70,28 @@ impl Targets {
                 ),
             ));
         }
+        let port = url.port_or_known_default().unwrap_or_default();
+        if !at_origin && !self.allows_port(&url, port) {
+            return Err(ApiError::new(
+                http::StatusCode::FORBIDDEN,
+                "port_not_allowed",
+                format!("larder may not fetch from port {port}. It may with --allow-port {port}."),
+            ));
+        }
         let uri = uri(&url)?;
         Ok(Target { uri, at_origin })
+    }
+
+    fn allows_port(&self, url: &Url, port: u16) -> bool {
+        let named = |rule: &HostRule| match rule {
+            HostRule::Host { port: Some(_), .. } => rule.allows(url),
+            _ => false,
+        };
+        let is_origins = |origin: &Origin| origin.port() == port;
+        WEB.contains(&port)
+            || self.origin.as_ref().is_some_and(is_origins)
+            || self.ports.iter().any(|rule| rule.allows(port))
+            || self.allowed.iter().any(named)
     }
 
     /// What `named` would mean if it were fetched, whether it may be or not.
@@ -171,6 +201,7 @@ pub fn fuzz_proxy_url(data: &[u8]) {
         let targets = Targets {
             origin,
             allowed: Vec::new(),
+            ports: Vec::new(),
         };
         let Ok(target) = targets.resolve(Some(&query)) else {
             continue;

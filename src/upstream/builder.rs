@@ -1,6 +1,12 @@
 //! How an [`Upstream`] is set up.
 
-use std::{future::Future, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper_util::{
     client::legacy::Client,
@@ -26,6 +32,7 @@ pub struct Builder {
     timeout: Option<Duration>,
     trusted: Trusted,
     allow_private: bool,
+    refused: Vec<SocketAddr>,
     lookup: Lookup,
     idle_timeout: Duration,
     max_idle_per_host: usize,
@@ -39,6 +46,7 @@ impl Builder {
             timeout: None,
             trusted: Trusted::default(),
             allow_private: false,
+            refused: Vec::new(),
             lookup: system_lookup(),
             idle_timeout: IDLE,
             max_idle_per_host: 128,
@@ -64,6 +72,14 @@ impl Builder {
     /// Lets every host lead to any address.
     pub fn allow_private(mut self, allow: bool) -> Self {
         self.allow_private = allow;
+        self
+    }
+
+    /// Never sends a request to these sockets of this machine, except for hosts that are
+    /// [trusted](Self::trust): where a proxy itself listens. An unspecified address stands for all
+    /// that the machine has.
+    pub fn refuse(mut self, sockets: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.refused.extend(sockets);
         self
     }
 
@@ -104,7 +120,8 @@ impl Builder {
 
     /// The upstream.
     pub fn build(self) -> Upstream {
-        let dial = Dial::new(self.trusted, self.allow_private, self.lookup, self.timeout);
+        let dial = Dial::new(self.trusted, self.allow_private, self.lookup, self.timeout)
+            .refusing(self.refused);
         #[cfg(feature = "tls")]
         let transport: Transport = super::tls::connector(dial, self.roots);
         #[cfg(not(feature = "tls"))]

@@ -39,6 +39,7 @@ pub(super) struct Dial {
     anywhere: HttpConnector<Resolver>,
     public: HttpConnector<Resolver>,
     allow_private: bool,
+    refused: Arc<[SocketAddr]>,
 }
 
 /// Hands hyper's connector the addresses of a name, only the public ones if it is guarded.
@@ -74,6 +75,24 @@ impl Dial {
             anywhere: connector(false),
             public: connector(true),
             allow_private,
+            refused: Arc::new([]),
+        }
+    }
+
+    /// Has no part in connections to these sockets of this machine.
+    pub(super) fn refusing(mut self, sockets: Vec<SocketAddr>) -> Self {
+        self.refused = sockets.into();
+        self
+    }
+
+    /// The sockets that `uri` may not lead to.
+    fn refused(&self, uri: &Uri) -> Arc<[SocketAddr]> {
+        match self
+            .trusted
+            .contains(uri.host().unwrap_or_default(), port(uri))
+        {
+            true => Arc::new([]),
+            false => Arc::clone(&self.refused),
         }
     }
 
@@ -102,15 +121,21 @@ impl Service<Uri> for Dial {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.connector(&uri);
+        let not_there = self.refused(&uri);
         Box::pin(async move {
-            connector?.oneshot(uri).await.map_err(|error| {
+            let stream = connector?.oneshot(uri).await.map_err(|error| {
                 // The resolver's own failures lie deeper in the chain than the connector's.
                 let kind = match kind_of(&error) {
                     kind @ (ErrorKind::Refused | ErrorKind::Resolve) => kind,
                     _ => ErrorKind::Connect,
                 };
                 Failure::caused(kind, "dialling failed", error)
-            })
+            })?;
+            if leads_to_one(&not_there, stream.inner()) {
+                let what = "that is where this program itself listens";
+                return Err(Failure::new(ErrorKind::Refused, what));
+            }
+            Ok(stream)
         })
     }
 }
@@ -159,6 +184,21 @@ pub(super) fn system_lookup() -> Lookup {
     })
 }
 
+/// Whether the other side of `stream` is one of these sockets. The two addresses of a connection
+/// within one machine are the same, or else both are of the loopback.
+fn leads_to_one(sockets: &[SocketAddr], stream: &TcpStream) -> bool {
+    let (Ok(here), Ok(there)) = (stream.local_addr(), stream.peer_addr()) else {
+        return false;
+    };
+    let (here, address) = (here.ip().to_canonical(), there.ip().to_canonical());
+    let is_local = here == address || address.is_loopback();
+    sockets.iter().any(|socket| {
+        let listens = socket.ip().to_canonical();
+        let at_address = listens == address || (listens.is_unspecified() && is_local);
+        socket.port() == there.port() && at_address
+    })
+}
+
 fn refused(address: IpAddr) -> Failure {
     Failure::new(
         ErrorKind::Refused,
@@ -196,6 +236,24 @@ mod tests {
             Ok(addresses) => Ok(addresses.map(|address| address.to_string()).collect()),
             Err(failure) => Err(kind_of(&failure)),
         }
+    }
+
+    /// Every look-up is judged, and what was judged is what hyper dials: it asks nobody else.
+    #[tokio::test]
+    async fn a_name_that_was_public_is_refused_when_it_is_not_any_more() {
+        let turn = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let resolver = Resolver {
+            lookup: Arc::new(move |_| {
+                let first = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+                let answer = if first { "192.0.43.10" } else { "127.0.0.1" };
+                Box::pin(async move { Ok(vec![answer.parse().unwrap()]) })
+            }),
+            guarded: true,
+        };
+        let ask = || resolver.clone().oneshot("host.example".parse().unwrap());
+        let first: Vec<_> = ask().await.unwrap().collect();
+        assert_eq!(first, ["192.0.43.10:0".parse().unwrap()]);
+        assert_eq!(kind_of(&ask().await.unwrap_err()), ErrorKind::Refused);
     }
 
     #[tokio::test]

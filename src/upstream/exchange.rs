@@ -9,7 +9,7 @@ use http::{
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, Client};
+use hyper_util::client::legacy::{self, Client, connect::capture_connection};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -49,25 +49,37 @@ impl Exchange {
             let what = "it switched protocols unasked";
             return Err(Error::new(&peer, Failure::new(ErrorKind::Protocol, what)));
         }
+        if response.status() == StatusCode::NO_CONTENT {
+            // RFC 9110 §8.6: there is no body that a next reader could be made to wait for.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         fields::strip(response.headers_mut());
         Ok(response.map(|body| Body::new(body, peer, self.timeout)))
     }
 
     /// Sends, and once more if the connection was a kept one that its server had closed before
     /// the request arrived (RFC 9112 §9.3.1). Only what is safe and has no body is sent twice.
-    async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, BoxError> {
+    async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, BoxError> {
+        let connection = capture_connection(&mut request);
         let again = replay(&request);
-        match (self.client.request(request).await, again) {
+        let mut response = match (self.client.request(request).await, again) {
             (Err(error), Some(again)) if closed_while_kept(&error) => {
                 self.client.request(again).await
             }
             (answer, _) => answer,
+        }?;
+        Mark::answered(response.extensions_mut());
+        if let Err(what) = fields::check_framing(response.headers()) {
+            // Nobody knows where the next response begins on it.
+            if let Some(connection) = connection.connection_metadata().as_ref() {
+                connection.poison();
+            }
+            return Err(Failure::new(ErrorKind::Protocol, what).into());
         }
-        .map(|mut response| {
-            Mark::answered(response.extensions_mut());
-            response
-        })
-        .map_err(BoxError::from)
+        Ok(response)
     }
 }
 

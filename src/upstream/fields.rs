@@ -29,6 +29,29 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Refuses a response whose length different readers would see differently (RFC 9112 §6.3), or of
+/// whose codings there are more than hyper undoes.
+pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings.next();
+    let known = chunked.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !known || codings.next().is_some() {
+        return Err("it has a Transfer-Encoding that is not just chunked");
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    if chunked.is_some() {
+        return Err("it is chunked, and has a length too");
+    }
+    let digits = |length: &[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    if !digits(length.as_bytes()) || lengths.next().is_some() {
+        return Err("its length is not one number");
+    }
+    Ok(())
+}
+
 /// Strips a request's fields, and says anew that its sender takes trailers, if it does
 /// (RFC 9110 §10.1.4).
 pub(super) fn strip_request(headers: &mut HeaderMap) {
@@ -87,6 +110,34 @@ mod tests {
             headers,
             fields(&[("content-length", "3"), ("accept", "a"), ("accept", "b")])
         );
+    }
+
+    #[test]
+    fn a_length_is_said_once() {
+        for (yes, list) in [
+            (true, &[][..]),
+            (true, &[("content-length", "0")]),
+            (true, &[("transfer-encoding", "Chunked")]),
+            (false, &[("transfer-encoding", "gzip, chunked")]),
+            (false, &[("transfer-encoding", "identity")]),
+            (
+                false,
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+            ),
+            (
+                false,
+                &[("transfer-encoding", "chunked"), ("content-length", "1")],
+            ),
+            (false, &[("content-length", "1, 1")]),
+            (false, &[("content-length", "+1")]),
+            (false, &[("content-length", "")]),
+            (false, &[("content-length", "1"), ("content-length", "1")]),
+        ] {
+            assert_eq!(check_framing(&fields(list)).is_ok(), yes, "{list:?}");
+        }
     }
 
     #[test]

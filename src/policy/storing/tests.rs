@@ -207,9 +207,13 @@ fn statuses_without_one() {
     assert_eq!(plain(404, &old), secs(100 + DAY));
     assert_eq!(plain(403, &old), Keep::No(Reason::Status));
     assert_eq!(
-        plain(599, &[old[0], old[1], ("cache-control", "public")]),
+        plain(499, &[old[0], old[1], ("cache-control", "public")]),
         secs(100 + DAY)
     );
+    for provoked in [400, 405, 414, 501, 599] {
+        let public = [old[0], old[1], ("cache-control", "public")];
+        assert_eq!(plain(provoked, &public), Keep::No(Reason::Status));
+    }
 }
 
 #[test]

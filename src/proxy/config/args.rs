@@ -87,9 +87,58 @@ pub(super) struct Args {
     /// *.example.com, or * for any public host; repeatable [ALLOW_HOSTS, comma-separated]
     #[argh(option, arg_name = "host")]
     pub(super) allow_host: Vec<String>,
+    /// a further port that /proxy may fetch from, besides 80, 443, the origin's and those of
+    /// --allow-host, or * for any; repeatable [ALLOW_PORTS, comma-separated]
+    #[argh(option, arg_name = "port")]
+    pub(super) allow_port: Vec<String>,
     /// let /proxy reach private and loopback addresses [ALLOW_PRIVATE, default off]
     #[argh(switch)]
     pub(super) allow_private: bool,
+    /// pass on Forwarded, X-Forwarded-* and X-Real-IP: larder is reached only through a proxy that
+    /// sets them [TRUST_FORWARDED, default off]
+    #[argh(switch)]
+    pub(super) trust_forwarded: bool,
+    /// a request field whose value is part of the cache key, and which is passed on; repeatable
+    /// [KEY_HEADERS, comma-separated]
+    #[argh(option, arg_name = "name")]
+    pub(super) key_header: Vec<String>,
+    /// connections served at a time; further ones wait [MAX_CONNECTIONS, default 10000]
+    #[argh(option, arg_name = "n")]
+    pub(super) max_connections: Option<String>,
+    /// what a request's head may take, else 431 [MAX_HEAD, default 32KiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) max_head: Option<String>,
+    /// what a request's target may take, else 414 [MAX_TARGET, default 8KiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) max_target: Option<String>,
+    /// fields that a request may have, else 431 [MAX_HEADERS, default 100]
+    #[argh(option, arg_name = "n")]
+    pub(super) max_headers: Option<String>,
+    /// seconds for a request's head from its first byte, else 408 [HEADER_TIMEOUT, default 10]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) header_timeout: Option<String>,
+    /// seconds for which a connection may be silent between requests [IDLE_TIMEOUT, default 60]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) idle_timeout: Option<String>,
+    /// seconds after which an HTTP/2 connection takes no more requests [H2_AGE, default 3600]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) h2_age: Option<String>,
+    /// requests at a time on an HTTP/2 connection [H2_STREAMS, default 200]
+    #[argh(option, arg_name = "n")]
+    pub(super) h2_streams: Option<String>,
+    /// requests that it may reset unseen before it is closed [H2_RESETS, default 50]
+    #[argh(option, arg_name = "n")]
+    pub(super) h2_resets: Option<String>,
+    /// unread bytes of bodies that it may send [H2_WINDOW, default 1MiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) h2_window: Option<String>,
+    /// requests that wait for the same fetch, else 503 [MAX_WAITING, default 1000]
+    #[argh(option, arg_name = "n")]
+    pub(super) max_waiting: Option<String>,
+    /// what all bodies being received for the cache may take together; others are passed on
+    /// unstored [MAX_FILLS, default 128MiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) max_fills: Option<String>,
     /// put larder's own paths below this one [PREFIX, default none]
     #[argh(option, arg_name = "path")]
     pub(super) prefix: Option<String>,

@@ -3,14 +3,22 @@
 
 mod args;
 mod explain;
+mod limits;
 mod secret;
 mod value;
 
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
 
+use http::HeaderName;
+
 pub use self::explain::Inquiry;
 use self::{args::Args, value::Parsed};
-use super::{access::Token, hosts::HostRule, origin::Origin};
+use super::{
+    access::Token,
+    hosts::{HostRule, PortRule},
+    limits::Limits,
+    origin::Origin,
+};
 use crate::{policy::Policy, store::RedisUrl};
 
 /// Everything that can be chosen about the program.
@@ -52,8 +60,16 @@ pub struct Config {
     pub timeout: Duration,
     /// Further hosts that `/proxy` may fetch from.
     pub allow_hosts: Vec<HostRule>,
+    /// Further ports that it may fetch from.
+    pub allow_ports: Vec<PortRule>,
     /// Whether `/proxy` may reach private and loopback addresses.
     pub allow_private: bool,
+    /// Whether what the client says of those before it is passed on.
+    pub trust_forwarded: bool,
+    /// Request fields that are part of the key.
+    pub key_headers: Vec<HeaderName>,
+    /// What clients may take of it.
+    pub limits: Limits,
     /// What larder's own paths are put below: empty, or `/path`.
     pub prefix: String,
     /// A PEM file of further roots for upstream TLS.
@@ -241,10 +257,14 @@ impl Variables<'_> {
 impl Config {
     fn choose(args: Args, env: &Variables<'_>) -> Result<Config, Misuse> {
         let default = Config::default();
+        let limits = limits::choose(&args, env)?;
         let admin_token = secret::token(args.admin_token, args.admin_token_file, env)?;
         let allow = (!args.allow_host.is_empty()).then(|| args.allow_host.join(","));
+        let ports = (!args.allow_port.is_empty()).then(|| args.allow_port.join(","));
+        let keyed = (!args.key_header.is_empty()).then(|| args.key_header.join(","));
         let on = |given: bool| given.then(|| "true".to_owned());
         let private = on(args.allow_private);
+        let forwarded = on(args.trust_forwarded);
         let debug_headers = on(args.debug_headers);
         let text = |text: &str| -> Parsed<PathBuf> { Ok(text.into()) };
         Ok(Config {
@@ -323,9 +343,23 @@ impl Config {
             allow_hosts: env
                 .choose(("--allow-host", allow), "ALLOW_HOSTS", value::allow_hosts)?
                 .unwrap_or(default.allow_hosts),
+            allow_ports: env
+                .choose(("--allow-port", ports), "ALLOW_PORTS", value::allow_ports)?
+                .unwrap_or(default.allow_ports),
             allow_private: env
                 .choose(("--allow-private", private), "ALLOW_PRIVATE", value::switch)?
                 .unwrap_or(default.allow_private),
+            trust_forwarded: env
+                .choose(
+                    ("--trust-forwarded", forwarded),
+                    "TRUST_FORWARDED",
+                    value::switch,
+                )?
+                .unwrap_or(default.trust_forwarded),
+            key_headers: env
+                .choose(("--key-header", keyed), "KEY_HEADERS", value::key_headers)?
+                .unwrap_or(default.key_headers),
+            limits,
             prefix: env
                 .choose(("--prefix", args.prefix), "PREFIX", value::prefix)?
                 .unwrap_or(default.prefix),
@@ -362,7 +396,7 @@ impl Config {
         if let Some(window) = self.stale_if_error {
             policy = policy.default_stale_if_error(window);
         }
-        policy
+        policy.key_headers(self.key_headers.iter().cloned())
     }
 }
 
@@ -387,7 +421,11 @@ impl Default for Config {
             max_object: 8 << 20,
             timeout: Duration::from_secs(30),
             allow_hosts: Vec::new(),
+            allow_ports: Vec::new(),
             allow_private: false,
+            trust_forwarded: false,
+            key_headers: Vec::new(),
+            limits: Limits::default(),
             prefix: String::new(),
             tls_ca: None,
             threads: None,

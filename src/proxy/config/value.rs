@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use tracing_subscriber::EnvFilter;
 
 use super::{BackendKind, LogFormat, Ttl};
 use crate::{
-    proxy::{hosts::HostRule, origin::Origin},
+    proxy::{
+        hosts::{HostRule, PortRule},
+        origin::Origin,
+    },
     store::RedisUrl,
 };
 
@@ -128,11 +132,22 @@ pub(super) fn timeout(text: &str) -> Parsed<Duration> {
 }
 
 pub(super) fn allow_hosts(text: &str) -> Parsed<Vec<HostRule>> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|rule| !rule.is_empty())
-        .map(HostRule::parse)
-        .collect()
+    list(text).map(HostRule::parse).collect()
+}
+
+pub(super) fn allow_ports(text: &str) -> Parsed<Vec<PortRule>> {
+    list(text).map(PortRule::parse).collect()
+}
+
+pub(super) fn key_headers(text: &str) -> Parsed<Vec<HeaderName>> {
+    let names = list(text).map(HeaderName::try_from);
+    names
+        .collect::<Result<_, _>>()
+        .map_err(|_| "names of header fields")
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {
@@ -154,6 +169,14 @@ pub(super) fn prefix(text: &str) -> Parsed<String> {
         return Err(ACCEPTED);
     }
     Ok(trimmed.to_owned())
+}
+
+/// How many of something: at least one, and no more than HTTP/2 can say.
+pub(super) fn count(text: &str) -> Parsed<usize> {
+    match text.parse::<usize>() {
+        Ok(n) if (1..=1 << 30).contains(&n) => Ok(n),
+        _ => Err("a number from 1 to 1073741824"),
+    }
 }
 
 pub(super) fn threads(text: &str) -> Parsed<usize> {

@@ -180,7 +180,6 @@ async fn the_request_is_cleaned() {
     let request = get("a")
         .header("if-none-match", "\"x\"")
         .header("range", "bytes=0-1")
-        .header("x-forwarded-host", "evil")
         .header("content-length", "0")
         .header("authorization", "Basic x")
         .header("accept-language", "de");

@@ -18,8 +18,7 @@ fn call(query: &str) -> request::Parts {
         .header("host", "larder.test")
         .header("accept", "*/*")
         .header("cookie", "a=b")
-        .header("expect", "100-continue")
-        .header("x-forwarded-host", "evil.test");
+        .header("expect", "100-continue");
     request.body(()).unwrap().into_parts().0
 }
 

@@ -52,6 +52,8 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
         metrics: MetricsPage::new(Metrics::new()),
         docs: Docs::new(prefix, true),
         health: Health::new(draining.clone(), || true),
+        bounds: Bounds::new(config.limits.clone(), config.timeout),
+        unkeyed: Unkeyed::default(),
     };
     let access = Access::new(None, []);
     let router = Router::new(prefix.to_owned(), access, own, config.origin, echo());

@@ -47,7 +47,9 @@ async fn serve_one() -> Served {
             draining.begin();
         }
     });
-    let done = tokio::spawn(serve(listener, None, move |_| app.clone(), draining));
+    let bounds = Bounds::new(Limits::default(), Duration::from_secs(30));
+    let app = move |_| app.clone();
+    let done = tokio::spawn(serve(listener, None, app, bounds, draining));
     Served {
         address,
         stop,

@@ -9,6 +9,7 @@ fn targets(origin: Option<&str>, allowed: &[&str]) -> Targets {
             .iter()
             .map(|rule| HostRule::parse(rule).unwrap())
             .collect(),
+        ports: Vec::new(),
     }
 }
 

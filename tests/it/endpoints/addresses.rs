@@ -51,9 +51,11 @@ fn spellings(port: u16) -> Vec<String> {
 async fn special_addresses_are_refused_in_every_spelling() {
     let inside = Origin::echoing().await;
     // Without an origin, before another one with any public host allowed, and on another port.
-    let public = Larder::start(&[]).await;
-    let any = Larder::before("http://127.0.0.1:1", &["--allow-host=*"]).await;
-    let elsewhere = Larder::start(&["--allow-host=127.0.0.1:1,localhost:1"]).await;
+    let public = Larder::start(&["--allow-port=*"]).await;
+    let any = ["--allow-host=*", "--allow-port=*"];
+    let any = Larder::before("http://127.0.0.1:1", &any).await;
+    let elsewhere =
+        Larder::start(&["--allow-host=127.0.0.1:1,localhost:1", "--allow-port=*"]).await;
     for url in spellings(inside.address.port()) {
         for larder in [&public, &any, &elsewhere] {
             let error = larder.proxy(&url).await.error();
@@ -67,7 +69,7 @@ async fn special_addresses_are_refused_in_every_spelling() {
 async fn a_refusal_is_not_kept_and_counts_as_an_error() {
     let larder = Larder::start(&[]).await;
     for _ in 0..2 {
-        let answer = larder.proxy("http://127.0.0.1:1/").await;
+        let answer = larder.proxy("http://127.0.0.1/").await;
         assert_eq!((answer.status, answer.is_hit()), (403, false));
     }
     let figures = &larder.get("/metrics").await.json()["metrics"];
@@ -81,7 +83,7 @@ async fn a_refusal_is_not_kept_and_counts_as_an_error() {
 async fn they_are_reached_when_larder_is_told_so() {
     let inside = Origin::echoing().await;
     let port = inside.address.port();
-    let private = Larder::start(&["--allow-private"]).await;
+    let private = Larder::start(&["--allow-private", "--allow-port=*"]).await;
     for host in ["127.0.0.1", "0x7f.1", "localhost", "[::ffff:127.0.0.1]"] {
         let answer = private.proxy(&format!("http://{host}:{port}/x")).await;
         assert_eq!(answer.status, 200, "{host}: {}", answer.text());

@@ -51,7 +51,7 @@ async fn credentials_go_to_the_origin_and_not_to_other_hosts() {
     larder
         .ask("GET", &proxy_target(&other.url()), &CREDENTIALS)
         .await;
-    let alone = Larder::start(&["--allow-private"]).await;
+    let alone = Larder::start(&["--allow-private", "--allow-port=*"]).await;
     alone
         .ask("GET", &proxy_target(&other.url()), &CREDENTIALS)
         .await;

@@ -123,18 +123,17 @@ async fn both_lengths_at_once_are_never_sent_on() {
 }
 
 #[tokio::test]
-async fn the_target_and_not_host_says_what_is_meant() {
+async fn one_origin_is_one_key_by_whatever_name_larder_is_called() {
     let origin = Origin::echoing().await;
     let larder = Larder::before(&origin.url(), &[]).await;
     for head in [
-        "GET http://evil.test/x HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http://evil.test/x HTTP/1.1\r\nHost: EVIL.test:80\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n",
         "GET /x HTTP/1.0\r\n\r\n",
     ] {
         let answer = larder.talk(head.as_bytes()).await.hear("\"/x\"").await;
         assert!(answer.contains(" 200 OK\r\n"), "{answer}");
     }
-    // One origin, one key: whatever name larder was called by.
     assert_eq!(origin.asked(), 1);
     assert_eq!(
         origin.last().headers["host"],

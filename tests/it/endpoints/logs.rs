@@ -158,6 +158,7 @@ async fn secrets_are_never_written() {
         &origin.url(),
         "--allow-host=*",
         "--allow-private",
+        "--allow-port=*",
     ];
     let mut larder = Logged::start(&[&flags[..], &["--log=trace"]].concat()).await;
     let secrets = [

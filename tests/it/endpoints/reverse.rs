@@ -207,11 +207,14 @@ async fn own_paths_win_over_the_origins_unless_a_prefix_moves_them() {
 
 #[tokio::test]
 async fn an_origin_that_leads_back_to_larder_ends_in_a_508() {
-    let first = Larder::start(&["--allow-private"]).await;
+    let flags = ["--allow-private", "--allow-port=*"];
+    let (first, second) = (Larder::start(&flags).await, Larder::start(&flags).await);
     let mut url = "x".to_owned();
-    for _ in 0..10 {
-        let target = proxy_target(&url);
-        url = format!("http://{}{target}", first.address);
+    for _ in 0..5 {
+        for larder in [&first, &second] {
+            let target = proxy_target(&url);
+            url = format!("http://{}{target}", larder.address);
+        }
     }
     let answer = first.proxy(&url).await;
     assert_eq!(answer.status, 508, "{answer:?}");

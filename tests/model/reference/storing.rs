@@ -11,6 +11,18 @@ const UNDERSTOOD: [u16; 14] = [
     200, 203, 204, 206, 301, 302, 308, 400, 401, 404, 410, 421, 500, 503,
 ];
 
+/// The errors among those that a client can bring about.
+const PROVOKED: [u16; 7] = [400, 405, 408, 414, 431, 500, 503];
+
+/// Whether the request had a field that neither everybody sends nor `Vary` names.
+fn is_unusual(by: &Fields, new: &Stored) -> bool {
+    let varies = new.fields.members("vary");
+    ["x-custom", "range", "if-range"].iter().any(|field| {
+        let keyed = varies.iter().any(|name| name.eq_ignore_ascii_case(field));
+        by.has(field) && !keyed
+    })
+}
+
 impl Reference {
     pub(super) fn may_store(&self, method: &str, by: &Fields, new: &Stored) -> bool {
         let says = &new.says;
@@ -30,6 +42,7 @@ impl Reference {
             && (!secret || says.is_shared())
             && ![304, 412, 416].contains(&new.status)
             && (new.explicit || cacheable && (!is_error || new.lifetime > 0))
+            && !(PROVOKED.contains(&new.status) && (!new.explicit || is_unusual(by, new)))
             && (new.status != 206
                 || new.part.is_some() && by.has("range") && !by.has("if-range"))
             && new.useful(self.settings, new.received) > 0

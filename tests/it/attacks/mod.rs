@@ -1,0 +1,8 @@
+//! What an attacker would try: on the parser, on the fetches, on the cache, on memory and time.
+
+mod cache;
+mod fetches;
+mod framing;
+mod limits;
+mod pipelining;
+mod replies;
