@@ -114,11 +114,15 @@ async fn errors_that_a_client_provokes_are_not_kept() {
             assert_eq!(larder.ask("GET", &path, &[field]).await.status, status);
             assert_eq!(larder.get(&path).await.text(), "yes", "{status} {field:?}");
         }
-        // Of what all send, it is what the origin says of the URL.
+        // Where nothing unusual was asked, it is what the origin says of the URL.
         let usual = Origin::at_once(move |_, _| respond(status, &[KEPT], "no")).await;
         let larder = Larder::before(&usual.url(), &[]).await;
         larder
-            .ask("GET", "/x", &[("user-agent", "x"), ("accept", "*/*")])
+            .ask(
+                "GET",
+                "/x",
+                &[("user-agent", "x"), ("accept", "*/*"), ("tenant", "7")],
+            )
             .await;
         assert!(larder.get("/x").await.is_hit(), "{status}");
     }
