@@ -7,16 +7,11 @@ use http::{
     request, response,
 };
 
-use super::{
-    body::ResponseBody,
-    core::{Core, random},
-    recording::Reader,
-    seconds,
-};
+use super::{body::ResponseBody, core::Core, recording::Reader, seconds};
 use crate::{
     outcome::{Forward, Outcome},
     policy::{ByteRange, Head, Policy, Precondition, Reason, Selected, content_range},
-    store::{Entry, Payload},
+    store::{Entry, Payload, random},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

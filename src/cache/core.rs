@@ -1,7 +1,6 @@
 //! What all clones of a layer share: the store, the rules, and who is fetching what.
 
 use std::{
-    hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
@@ -16,21 +15,20 @@ use http::{
 
 use super::{
     budget::Budget,
-    changes::Changes,
     fetch::Trip,
     flight::Flights,
     gate::{Gate, Ticket},
     layer::Inspect,
     patience::Patience,
-    purge::Purge,
+    purge::concerns_flight,
     recording::Recording,
     shy::Shy,
 };
 use crate::{
     clock::Clock,
     outcome::Forward,
-    policy::{Digest, Fields, Head, Key, Policy, Selection, Varies, Vary},
-    store::{Entry, Record, Store, StoreError, Verdict},
+    policy::{Digest, Fields, Head, Key, Policy, Purge, Selection, Varies, Vary},
+    store::{Changes, Entry, Looked, Record, Removed, Seen, Store, StoreError, Verdict, random},
 };
 
 /// See the module.
@@ -99,6 +97,10 @@ pub(super) struct Found {
     pub(super) part: Option<Entry>,
     /// The variants differ by what is asked, and not by fields alone.
     pub(super) is_query: bool,
+    /// What is known of the key, for who stores something there.
+    pub(super) seen: Seen,
+    /// The same of the variant's key.
+    pub(super) variant_seen: Seen,
 }
 
 impl Found {
@@ -109,6 +111,8 @@ impl Found {
         entry: None,
         part: None,
         is_query: false,
+        seen: Seen::NOTHING,
+        variant_seen: Seen::NOTHING,
     };
 
     /// The whole, or the part of it, that is stored.
@@ -126,7 +130,7 @@ impl Found {
             variant,
             entry,
             part,
-            is_query: false,
+            ..Found::NOTHING
         }
     }
 
@@ -162,28 +166,43 @@ impl<S: Store> Core<S> {
         patience: &mut Patience,
     ) -> Found {
         let is_query = Digest::of(req).is_some();
-        let marker = match patience.wait(self.store.get(key)).await {
-            Ok(Some(Record::Response(entry))) if !is_query => {
-                return Found::with(None, None, Some(entry));
+        let looked = patience.wait(self.store.get(key)).await;
+        let Looked { record, seen } = looked.unwrap_or_default();
+        let marker = match record {
+            Some(Record::Response(entry)) if !is_query => {
+                let found = Found::with(None, None, Some(entry));
+                return Found { seen, ..found };
             }
-            Ok(Some(Record::Vary(marker))) => match hint {
+            Some(Record::Vary(marker)) => match hint {
                 Some(hint) if !marker.fields.covers(&hint.fields) => Some(Arc::clone(hint)),
                 _ => Some(marker),
             },
-            Ok(_) | Err(_) => hint.cloned(),
+            _ => hint.cloned(),
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
-        let entry = match &variant {
-            Some(variant) => match patience.wait(self.store.get(variant)).await {
-                Ok(Some(Record::Response(entry))) => Some(entry),
-                Ok(_) | Err(_) => None,
-            },
-            None => None,
+        let of_variant = match &variant {
+            Some(variant) => patience.wait(self.store.get(variant)).await,
+            None => Ok(Looked::default()),
+        };
+        let of_variant = of_variant.unwrap_or_default();
+        let entry = match of_variant.record {
+            Some(Record::Response(entry)) => Some(entry),
+            _ => None,
         };
         // Who asks something else of the URI is not to be waited for.
-        let variant = variant.or_else(|| is_query.then(|| Vary::unknown().key(key, req)));
+        let unknown = variant.is_none() && is_query;
+        let variant = match unknown {
+            true => Some(Vary::unknown().key(key, req)),
+            false => variant,
+        };
+        let variant_seen = match unknown {
+            true => seen.elsewhere(),
+            false => of_variant.seen,
+        };
         Found {
             is_query,
+            seen,
+            variant_seen,
             ..Found::with(marker, variant, entry)
         }
     }
@@ -224,14 +243,25 @@ impl<S: Store> Core<S> {
         let Some(_passing) = self.gate.pass(trip.ticket, asked, &entry.head).await else {
             return;
         };
+        if trip.asked.is_none() && entry.head.search().is_some() {
+            // It goes elsewhere than where it was looked for: a removal there would not show.
+            let looked = self.store.get(&trip.key).await.unwrap_or_default();
+            if looked.seen.nonce != trip.found.seen.nonce {
+                return;
+            }
+        }
         let key = &self.place(trip, &entry.head, keep).await;
         match variant {
-            None => self.put(key, entry, keep).await,
+            None => self.put(key, entry, keep, trip.seen_of(key)).await,
             Some(variant) => {
                 let vary = self.current(trip, key, &variant.vary).await;
                 let own = key.variant(&vary, &variant.selection);
-                self.put(&own, entry, keep).await;
-                let _ = self.mark(key, &vary, keep).await;
+                // At once: where there are tiers, both are near before the first is far.
+                let (put, mark) = (
+                    self.put(&own, entry, keep, trip.seen_of(&own)),
+                    self.mark(trip, key, &vary, keep),
+                );
+                let _ = tokio::join!(put, mark);
             }
         }
         self.changes.add(&trip.key);
@@ -243,22 +273,25 @@ impl<S: Store> Core<S> {
     async fn current(&self, trip: &Trip, key: &Key, vary: &Arc<Vary>) -> Arc<Vary> {
         let unseen = *key != trip.key || trip.found.is_query && trip.found.marker.is_none();
         if unseen
-            && let Ok(Some(Record::Vary(stored))) = self.store.get(key).await
+            && let Ok(looked) = self.store.get(key).await
+            && let Some(Record::Vary(stored)) = looked.record
             && stored.fields == vary.fields
+            && (*key != trip.key || looked.seen.nonce == trip.found.seen.nonce)
         {
             return stored;
         }
         Arc::clone(vary)
     }
 
-    async fn put(&self, key: &Key, entry: Entry, keep: Duration) {
+    async fn put(&self, key: &Key, entry: Entry, keep: Duration, seen: Seen) {
         let entry = match entry.head.part() {
             Some(_) => self.joined(key, entry).await,
             None => Some(entry),
         };
         if let Some(entry) = entry {
             // What a store cannot keep is fetched again: nothing to be done about an error.
-            let _ = self.store.put(key, Record::Response(entry), keep).await;
+            let record = Record::Response(entry);
+            let _ = self.store.put(key, record, keep, seen).await;
         }
     }
 
@@ -272,10 +305,12 @@ impl<S: Store> Core<S> {
             return false;
         };
         let head = Arc::clone(&entry.head);
-        let refresh = self.store.refresh(trip.seat(), entry.id, head, keep);
+        let own = trip.seat();
+        let seen = trip.seen_of(own);
+        let refresh = self.store.refresh(own, entry.id, head, keep, seen);
         let kept = patience.wait(refresh).await;
         if let Some(marker) = &trip.found.marker {
-            let mark = self.mark(key, marker, keep);
+            let mark = self.mark(trip, key, marker, keep);
             let _ = patience.wait(mark).await;
         }
         if trip.asked.is_some() {
@@ -288,7 +323,13 @@ impl<S: Store> Core<S> {
     }
 
     /// Marks `key` as one that has variants, for at least as long as `keep`.
-    async fn mark(&self, key: &Key, vary: &Vary, keep: Duration) -> Result<(), StoreError> {
+    async fn mark(
+        &self,
+        trip: &Trip,
+        key: &Key,
+        vary: &Vary,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let until = vary.until.max(now + keep);
         let keep = until.duration_since(now).unwrap_or_default();
@@ -297,63 +338,89 @@ impl<S: Store> Core<S> {
             ..vary.clone()
         };
         let mark = Record::Vary(Arc::new(vary));
-        self.store.put(key, mark, keep).await
+        self.store.put(key, mark, keep, trip.seen_of(key)).await
     }
 
     /// Forgets everything, fetches in flight included.
     pub(super) async fn clear(&self) -> Result<(), StoreError> {
         self.gate.purge(Purge::All).await;
         self.flights.close(|_, _| true);
+        let announced = self.store.announce(&Purge::All).await;
         let cleared = self.store.clear().await;
         self.changes.add_everywhere();
-        cleared
+        announced.and(cleared)
     }
 
     /// Forgets a URI with all its variants, whatever the method, fetches in flight included.
     pub(super) async fn purge(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         patience: &mut Patience,
     ) -> Result<bool, StoreError> {
         let key = Key::parse(key.primary());
         let purge = Purge::Uri(key.clone());
         self.gate.purge(purge).await;
-        self.remove(&key, patience).await
+        Ok(self.remove(&key, patience).await?.any)
     }
 
     /// The same, and gives the right to store what comes in its place: unless it was purged by
     /// another since `ticket` was taken.
     pub(super) async fn supersede(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         ticket: Ticket,
         patience: &mut Patience,
-    ) -> Option<Ticket> {
+    ) -> Option<(Ticket, Seen)> {
         let renewed = self.gate.supersede(ticket, key).await;
         // A store that cannot forget now has an expiry, and cannot be waited for.
-        let _ = self.remove(key, patience).await;
-        renewed
+        let removed = self.remove(key, patience).await.unwrap_or_default();
+        Some((renewed?, removed.seen))
     }
 
+    /// Forgets what is stored for a URI. It is done even where nobody waits for it any more. What
+    /// is known then is that of the `key` as it is, of its class of methods.
     pub(super) async fn remove(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         patience: &mut Patience,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Removed, StoreError> {
         self.flights.close(|flying, _| flying.path() == key.path());
-        let [get, query] = key.of_each_class();
-        let removal = async {
+        let (core, key) = (Arc::clone(self), key.clone());
+        let removal = async move {
+            let [get, query] = key.of_each_class();
             let removed = tokio::join!(
-                self.store.remove(&get),
-                self.store.remove(&query),
-                self.remove_same(key)
+                core.store.remove(&get),
+                core.store.remove(&query),
+                core.remove_same(&key)
             );
-            Ok(removed.0? | removed.1? | removed.2?)
+            core.changes.add(&get);
+            core.changes.add(&query);
+            let (of_get, of_query) = (removed.0?, removed.1?);
+            let own = match get == key {
+                true => of_get,
+                false => of_query,
+            };
+            Ok(Removed {
+                any: of_get.any | of_query.any | removed.2?,
+                ..own
+            })
         };
-        let removed = patience.wait(removal).await;
-        self.changes.add(&get);
-        self.changes.add(&query);
-        removed
+        patience.see_through(removal).await
+    }
+
+    /// Does here what another, who shares the store, has purged there.
+    pub(super) fn told(self: &Arc<Self>, purge: &Purge) {
+        self.flights
+            .close(|key, landing| concerns_flight(purge, key, landing));
+        match purge {
+            Purge::Uri(key) => {
+                let keys = key.of_each_class();
+                keys.iter().for_each(|key| self.changes.add(key));
+            }
+            _ => self.changes.add_everywhere(),
+        }
+        let (core, purge) = (Arc::clone(self), purge.clone());
+        tokio::spawn(async move { core.gate.purge(purge).await });
     }
 }
 
@@ -363,11 +430,6 @@ fn new_mark(fields: Fields, until: SystemTime) -> Vary {
         fields,
         until,
     }
-}
-
-/// A number that nobody can guess, for telling things apart.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 /// Whether the request says who makes it: then its response may be nobody else's.

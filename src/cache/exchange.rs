@@ -26,7 +26,7 @@ use super::{
 use crate::{
     outcome::{Forward, Outcome},
     policy::{Admit, Head, Keep, Key, Reason, Vary},
-    store::Store,
+    store::{Seen, Store},
 };
 
 /// A request, and what is needed to answer it.
@@ -90,7 +90,7 @@ where
         let core = self.core;
         let asked = asked(&self.parts);
         let key = Key::of(&asked);
-        let mut ticket = Some(core.gate.ticket());
+        let mut ticket = Some((core.gate.ticket(), Seen::NOTHING));
         let mut patience = core.patience();
         let req = Request::from_parts(self.parts, self.body);
         let sent = core.clock.now();
@@ -98,7 +98,7 @@ where
         let received = core.clock.now();
         for changed in core.policy.invalidated(&asked, &res) {
             match ticket {
-                Some(before) if changed == key => {
+                Some((before, _)) if changed == key => {
                     ticket = core.supersede(&key, before, &mut patience).await;
                 }
                 // A store that cannot forget now has an expiry, and cannot be waited for.
@@ -111,7 +111,7 @@ where
         }
         let head = core.policy.head(&asked, &res, sent, received);
         let keep = core.policy.keep(&asked, &head, received);
-        let (Keep::For(_), Some(ticket)) = (keep, ticket) else {
+        let (Keep::For(_), Some((ticket, seen))) = (keep, ticket) else {
             let mut res = answer::passed(res, body);
             answer::tell(&mut res, Outcome::forwarded(Forward::Method));
             return Ok(res);
@@ -119,7 +119,10 @@ where
         let trip = Trip {
             key,
             asked: None,
-            found: Found::NOTHING,
+            found: Found {
+                seen,
+                ..Found::NOTHING
+            },
             why: Forward::Method,
             detail: None,
             answered: None,
@@ -203,14 +206,15 @@ where
             if !self.may_wait(&trip) {
                 return self.fetch(trip).await;
             }
+            let since = trip.found.seen.nonce;
             let seat = if self.wants_part(&trip) {
                 // What it would fetch is a part, and no use to those who want another.
-                match core.flights.follow(trip.seat()) {
+                match core.flights.follow(trip.seat(), since) {
                     Some(follow) => Seat::Follow(follow),
                     None => return self.fetch(trip).await,
                 }
             } else {
-                core.flights.board(trip.seat())
+                core.flights.board(trip.seat(), since)
             };
             match seat {
                 Seat::Lead(lead) => {
@@ -267,7 +271,7 @@ where
             lead: None,
             patience: Patience::endless(),
         };
-        let Seat::Lead(lead) = self.core.flights.board(trip.seat()) else {
+        let Seat::Lead(lead) = self.core.flights.board(trip.seat(), trip.found.seen.nonce) else {
             return;
         };
         trip.lead = Some(lead);

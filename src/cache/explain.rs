@@ -255,7 +255,7 @@ impl<S: Store> Core<S> {
             }
             Sweep::Keep
         };
-        self.store.sweep(&start, &look).await?;
+        self.store.sweep(&start, None, &look).await?;
         let mut shelf = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         shelf.stored.sort_by_key(|stored| !stored.selected);
         shelf.stored.truncate(Explanation::NAMED);

@@ -1,5 +1,7 @@
 //! Asking the origin.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::RANGE, request};
 use http_body::Body;
@@ -7,7 +9,7 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::{
     answer,
-    core::{Found, Landing},
+    core::{Core, Found, Landing},
     exchange::{Answer, Exchange},
     flight::Lead,
     gate::Ticket,
@@ -17,7 +19,7 @@ use super::{
 use crate::{
     outcome::{Forward, Outcome},
     policy::{Content, Key, Reason},
-    store::Store,
+    store::{Seen, Store},
 };
 
 /// A request on its way to the origin.
@@ -49,6 +51,15 @@ impl Trip {
         self.found.variant.as_ref().unwrap_or(&self.key)
     }
 
+    /// What is known of a key under which the response is stored.
+    pub(super) fn seen_of(&self, key: &Key) -> Seen {
+        match &self.found.variant {
+            _ if *key == self.key => self.found.seen,
+            Some(variant) if variant == key => self.found.variant_seen,
+            _ => self.found.seen.elsewhere(),
+        }
+    }
+
     /// Tells those who wait, if any may.
     pub(super) fn announce(&self, landing: Landing) {
         if let Some(lead) = &self.lead {
@@ -57,10 +68,11 @@ impl Trip {
     }
 
     /// Forgets what is stored of what is asked for.
-    pub(super) async fn forget<S: Store>(&mut self, store: &S) {
-        let seat = self.found.variant.as_ref().unwrap_or(&self.key);
+    pub(super) async fn forget<S: Store>(&mut self, core: &Arc<Core<S>>) {
+        let (core, seat) = (Arc::clone(core), self.seat().clone());
+        let removal = async move { core.store.remove(&seat).await };
         // A store that cannot forget now has an expiry, and cannot be waited for.
-        let _ = self.patience.wait(store.remove(seat)).await;
+        let _ = self.patience.see_through(removal).await;
     }
 
     /// What to tell of it, as far as it is known before the origin answers.

@@ -4,9 +4,10 @@
 //! is no longer kept, and only passed on to who reads already.
 
 use std::{
+    future::poll_fn,
     pin::pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -14,15 +15,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::{task::unconstrained, time::timeout};
 use tower::BoxError;
 
 use super::{
-    core::{Core, Live, random},
+    core::{Core, Live},
     fetch::Trip,
     recording::Recorder,
 };
-use crate::store::{Entry, EntryId, Payload, Store};
+use crate::store::{Entry, EntryId, Payload, Store, random};
 
 /// How long a reader may hold up others when nothing is kept for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +57,8 @@ impl<S: Store> Fill<S> {
     /// Receives `body`, and stores it if it ends well.
     ///
     /// The last piece and the end are told in one go, and with a store that is local only when the
-    /// response is stored: who has read the last byte, and asks again, finds it there.
+    /// response is stored, with others when they were given it: who has read the last byte, and asks
+    /// again, finds it there.
     pub(super) async fn run<B>(mut self, body: B, recorder: Recorder)
     where
         B: Body<Data = Bytes>,
@@ -68,12 +70,19 @@ impl<S: Store> Fill<S> {
                 last,
                 trailers,
             })) => {
-                if self.core.store.is_local() {
-                    self.store(data, trailers.clone()).await;
-                    recorder.finish(last, trailers);
+                let mut storing = pin!(self.store(data, trailers.clone()));
+                let local = self.core.store.is_local();
+                let stored = if local {
+                    storing.as_mut().await;
+                    true
                 } else {
-                    recorder.finish(last, trailers.clone());
-                    self.store(data, trailers).await;
+                    // As far as it goes at once: a tier that is near has it then.
+                    let begin = poll_fn(|cx| Poll::Ready(storing.as_mut().poll(cx).is_ready()));
+                    unconstrained(begin).await
+                };
+                recorder.finish(last, trailers);
+                if !stored {
+                    storing.await;
                 }
             }
             Ok(None) => {}

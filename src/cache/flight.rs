@@ -28,6 +28,7 @@ pub(super) struct Flights<T> {
 
 struct Flight<T> {
     id: u64,
+    since: u64,
     landing: watch::Receiver<Option<T>>,
     /// One for each who waits, and this one.
     seats: Arc<()>,
@@ -66,18 +67,20 @@ impl<T> Flights<T> {
         })
     }
 
-    /// Boards the flight of `key`, or begins one.
-    pub(super) fn board(self: &Arc<Self>, key: &Key) -> Seat<T> {
+    /// Boards the flight of `key`, or begins one. `since` tells which removal of the key was the
+    /// last that was seen: a flight from before another one is boarded no more.
+    pub(super) fn board(self: &Arc<Self>, key: &Key, since: u64) -> Seat<T> {
         match self.shard(key).entry(key.clone()) {
-            Entry::Occupied(flight) => Seat::Follow(Follow {
+            Entry::Occupied(flight) if flight.get().since == since => Seat::Follow(Follow {
                 landing: flight.get().landing.clone(),
                 seat: Arc::clone(&flight.get().seats),
             }),
-            Entry::Vacant(place) => {
+            place => {
                 let (landing, receiver) = watch::channel(None);
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                place.insert(Flight {
+                place.insert_entry(Flight {
                     id,
+                    since,
                     landing: receiver,
                     seats: Arc::new(()),
                 });
@@ -92,9 +95,9 @@ impl<T> Flights<T> {
     }
 
     /// Boards the flight of `key` if there is one, and begins none.
-    pub(super) fn follow(&self, key: &Key) -> Option<Follow<T>> {
+    pub(super) fn follow(&self, key: &Key, since: u64) -> Option<Follow<T>> {
         let shard = self.shard(key);
-        let flight = shard.get(key)?;
+        let flight = shard.get(key).filter(|flight| flight.since == since)?;
         Some(Follow {
             landing: flight.landing.clone(),
             seat: Arc::clone(&flight.seats),
@@ -172,14 +175,14 @@ mod tests {
     use super::*;
 
     fn lead(flights: &Arc<Flights<u32>>, key: &Key) -> Lead<u32> {
-        match flights.board(key) {
+        match flights.board(key, 0) {
             Seat::Lead(lead) => lead,
             Seat::Follow(_) => panic!("somebody leads already"),
         }
     }
 
     fn follow(flights: &Arc<Flights<u32>>, key: &Key) -> Follow<u32> {
-        match flights.board(key) {
+        match flights.board(key, 0) {
             Seat::Lead(_) => panic!("nobody leads"),
             Seat::Follow(follow) => follow,
         }
@@ -211,6 +214,15 @@ mod tests {
         drop(first);
         assert_eq!(follower.landing().await, None);
         let _second = lead(&flights, &key);
+    }
+
+    #[tokio::test]
+    async fn a_flight_from_before_a_removal_is_not_boarded() {
+        let flights = Flights::new();
+        let key = Key::parse("GET http://a/");
+        let _old = lead(&flights, &key);
+        assert!(matches!(flights.board(&key, 7), Seat::Lead(_)));
+        let _new = lead(&flights, &key);
     }
 
     #[tokio::test]

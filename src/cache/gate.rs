@@ -11,8 +11,7 @@ use std::{
 
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use super::purge::Purge;
-use crate::policy::{Head, Key};
+use crate::policy::{Head, Key, Purge};
 
 /// Purges that are remembered. A ticket that is older than all of them passes no more, so the
 /// number bounds memory and never correctness.

@@ -13,20 +13,19 @@ use tower::Layer;
 
 use super::{
     budget::Budget,
-    changes::Changes,
     core::Core,
     explain::Explanation,
     flight::Flights,
     gate::Gate,
     patience::Patience,
-    purge::{Manner, Purge, Purged},
+    purge::{Manner, Purged},
     service::Cache,
     shy::Shy,
 };
 use crate::{
     clock::Clock,
-    policy::{Head, Key, Policy},
-    store::{Store, StoreError},
+    policy::{Head, Key, Policy, Purge},
+    store::{Changes, Store, StoreError},
 };
 
 /// Looks at the whole body of a response that is being stored: what it finds goes with the
@@ -169,9 +168,14 @@ impl<S: Store> Builder<S> {
 
     /// The layer.
     pub fn build(self) -> CacheLayer<S> {
-        CacheLayer {
-            core: Arc::new(self.core),
-        }
+        let core = Arc::new(self.core);
+        let weak = Arc::downgrade(&core);
+        core.store.listen(Arc::new(move |purge| {
+            if let Some(core) = weak.upgrade() {
+                core.told(purge);
+            }
+        }));
+        CacheLayer { core }
     }
 }
 

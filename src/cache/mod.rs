@@ -3,8 +3,8 @@
 //! [`CacheLayer`] wraps any service that answers HTTP requests: an axum `Router`, a hyper
 //! service, a client. The parts, in order of what they know:
 //!
-//! - `flight`, `recording`, `gate`, `changes`, `shy` and `budget` each do one thing for concurrent
-//!   requests, and know keys and bytes only; `patience` is how long one waits for the store;
+//! - `flight`, `recording`, `gate`, `shy` and `budget` each do one thing for concurrent requests,
+//!   and know keys and bytes only; `patience` is how long one waits for the store;
 //! - `purge` says what is to be forgotten, and has it forgotten;
 //! - `core` holds what all clones of a layer share, and finds and stores records; `search` knows of
 //!   which queries not all matters;
@@ -19,7 +19,6 @@
 mod answer;
 mod body;
 mod budget;
-mod changes;
 mod core;
 mod exchange;
 mod explain;
@@ -47,7 +46,8 @@ pub use self::{
     explain::{Decision, Explanation, Selecting, Stored},
     future::ResponseFuture,
     layer::{Builder, CacheHandle, CacheLayer, Inspect},
-    purge::{Manner, Purge, Purged},
+    purge::{Manner, Purged},
     recording::Interrupted,
     service::Cache,
 };
+pub use crate::policy::Purge;

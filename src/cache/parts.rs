@@ -25,7 +25,8 @@ impl<S: Store> Core<S> {
         if new.head.part().is_none() {
             return Some(new);
         }
-        let Ok(Some(Record::Response(old))) = self.store.get(key).await else {
+        let looked = self.store.get(key).await.unwrap_or_default();
+        let Some(Record::Response(old)) = looked.record else {
             return Some(new);
         };
         // A whole response that came meanwhile answers for all of its parts.

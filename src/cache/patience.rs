@@ -49,6 +49,21 @@ impl Patience {
         };
         done.unwrap_or_else(|_| Err(too_long()))
     }
+
+    /// The same for what is to be done in any case: it is begun though there is no time left, and
+    /// goes on when nobody waits for it any more.
+    pub(super) async fn see_through<T: Send + 'static>(
+        &mut self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut call = Box::pin(call);
+        if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+            return done;
+        }
+        let call = tokio::spawn(call);
+        let lost = |_| Err(StoreError::new("the store was left while it was at it"));
+        self.wait(async { call.await.unwrap_or_else(lost) }).await
+    }
 }
 
 fn too_long() -> StoreError {

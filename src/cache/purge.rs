@@ -12,28 +12,12 @@ use super::{
     patience::Patience,
 };
 use crate::{
-    policy::{Head, Key},
-    store::{Front, Record, Store, StoreError, Sweep},
+    policy::{Head, Key, Purge},
+    store::{Front, Record, Seen, Store, StoreError, Sweep},
 };
 
 /// How long the answer to an unsafe request waits until groups are forgotten.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What is to be purged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Purge {
-    /// Everything.
-    All,
-    /// A URI, with all its variants, whatever the method.
-    Uri(Key),
-    /// A URI and all that is [below](Key::is_below) it.
-    Below(Key),
-    /// What carries this [tag](Head::tags).
-    Tag(String),
-    /// What is in one of these groups (RFC 9875), of the origin that the key is of.
-    Groups(Key, Vec<String>),
-}
 
 /// What becomes of what is purged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,70 +41,6 @@ pub struct Purged {
     pub keys: Vec<Key>,
 }
 
-// === impl Purge ===
-
-impl Purge {
-    /// Whether this may be about something under `key`.
-    pub(super) fn concerns_key(&self, key: &Key) -> bool {
-        match self {
-            Purge::All | Purge::Tag(_) => true,
-            Purge::Uri(uri) => key.uri() == uri.uri(),
-            Purge::Below(top) => key.is_below(top),
-            Purge::Groups(origin, _) => key.origin() == origin.origin(),
-        }
-    }
-
-    /// The same of a response to come, which may say that not all of its query matters.
-    pub(super) fn may_concern(&self, key: &Key) -> bool {
-        match self {
-            Purge::Uri(uri) => key.path() == uri.path(),
-            Purge::Below(top) => key.is_below(top) || key.search_mark().is_below(top),
-            _ => self.concerns_key(key),
-        }
-    }
-
-    /// Whether this is about the response that has this head under `key`, or answers more than
-    /// that.
-    pub(super) fn concerns(&self, key: &Key, head: &Head) -> bool {
-        let by_key = self.concerns_key(key)
-            || match (self, head.search()) {
-                (Purge::Uri(uri), Some(rule)) => rule.is_same(key, uri),
-                (Purge::Below(top), Some(_)) => key.search_mark().is_below(top),
-                _ => false,
-            };
-        by_key
-            && match self {
-                Purge::All | Purge::Uri(_) | Purge::Below(_) => true,
-                Purge::Tag(tag) => head.tags().any(|other| other == *tag),
-                Purge::Groups(_, names) => head.groups().iter().any(|own| names.contains(own)),
-            }
-    }
-
-    /// Whether a flight could bring what this is about.
-    fn concerns_flight(&self, key: &Key, landing: Option<&Landing>) -> bool {
-        match landing {
-            Some(Landing::Live(live)) => self.concerns(key, &live.head),
-            Some(Landing::Stored(entry) | Landing::Stale(entry)) => self.concerns(key, &entry.head),
-            Some(Landing::Alone) => false,
-            None => self.may_concern(key),
-        }
-    }
-
-    /// Whether all variants of a URI are purged, or only those with the right head.
-    fn is_by_key(&self) -> bool {
-        matches!(self, Purge::All | Purge::Uri(_) | Purge::Below(_))
-    }
-
-    /// How the keys begin that this may be about.
-    fn starts(&self) -> Vec<String> {
-        match self {
-            Purge::All | Purge::Tag(_) => vec![String::new()],
-            Purge::Uri(key) | Purge::Below(key) => key.starts().into(),
-            Purge::Groups(key, _) => key.starts_of_origin().into(),
-        }
-    }
-}
-
 // === impl Purged ===
 
 impl Purged {
@@ -133,6 +53,16 @@ impl Purged {
         if self.keys.len() < Self::NAMED && !known {
             self.keys.push(Key::parse(key.primary()));
         }
+    }
+}
+
+/// Whether a flight could bring what this is about.
+pub(super) fn concerns_flight(purge: &Purge, key: &Key, landing: Option<&Landing>) -> bool {
+    match landing {
+        Some(Landing::Live(live)) => purge.concerns(key, &live.head),
+        Some(Landing::Stored(entry) | Landing::Stale(entry)) => purge.concerns(key, &entry.head),
+        Some(Landing::Alone) => false,
+        None => purge.may_concern(key),
     }
 }
 
@@ -160,7 +90,7 @@ impl<S: Store> Core<S> {
     /// Purges in this manner what is stored, and lets nothing of it come back from a fetch that
     /// is in flight. Takes time by how much is stored, unless it is one URI without variants.
     pub(super) async fn purge_by(
-        &self,
+        self: &Arc<Self>,
         purge: &Purge,
         manner: Manner,
     ) -> Result<Purged, StoreError> {
@@ -168,11 +98,11 @@ impl<S: Store> Core<S> {
         if changes {
             self.gate.purge(purge.clone()).await;
             self.flights
-                .close(|key, landing| purge.concerns_flight(key, landing));
+                .close(|key, landing| concerns_flight(purge, key, landing));
         }
         let purged = match purge {
             Purge::Uri(key) => self.purge_uri(purge, key, manner).await,
-            _ => self.sweep(purge, &purge.starts(), manner).await,
+            _ => self.purge_many(purge, manner).await,
         };
         if changes {
             self.changes.add_everywhere();
@@ -180,8 +110,16 @@ impl<S: Store> Core<S> {
         purged
     }
 
+    async fn purge_many(&self, purge: &Purge, manner: Manner) -> Result<Purged, StoreError> {
+        let at = match manner {
+            Manner::Count => None,
+            Manner::Forget | Manner::Expire => Some(self.store.announce(purge).await?),
+        };
+        self.sweep(purge, &purge.starts(), manner, at).await
+    }
+
     async fn purge_uri(
-        &self,
+        self: &Arc<Self>,
         purge: &Purge,
         key: &Key,
         manner: Manner,
@@ -190,23 +128,31 @@ impl<S: Store> Core<S> {
         let [get, query] = key.of_each_class();
         let found = tokio::join!(self.store.get(&get), self.store.get(&query));
         let mut all = vec![(get, found.0), (query, found.1)];
-        if let Ok(Some(Record::Search(search))) = self.store.get(&key.search_mark()).await {
+        let mark = self.store.get(&key.search_mark()).await.unwrap_or_default();
+        if let Some(Record::Search(search)) = mark.record {
             let same = search.key(&key);
             let found = self.store.get(&same).await;
             all.push((same, found));
         }
-        if manner == Manner::Forget {
-            self.remove(&key, &mut Patience::endless()).await?;
-        }
+        let at = match manner {
+            Manner::Count => None,
+            Manner::Forget => {
+                self.remove(&key, &mut Patience::endless()).await?;
+                None
+            }
+            Manner::Expire => Some(self.store.announce(purge).await?),
+        };
         let (mut alone, mut variants) = (Vec::new(), Vec::new());
         for (key, found) in all {
-            match found? {
+            let found = found?;
+            match found.record {
                 Some(Record::Vary(vary)) => variants.push(key.start_of_variants(&vary)),
                 Some(Record::Response(entry)) => {
-                    if manner == Manner::Expire {
+                    if let Some(at) = at {
                         match self.expired(&entry.head) {
                             Sweep::Renew(head, keep) => {
-                                self.store.refresh(&key, entry.id, head, keep).await?;
+                                let seen = found.seen.as_of(at);
+                                self.store.refresh(&key, entry.id, head, keep, seen).await?;
                             }
                             _ => drop(self.store.remove(&key).await?),
                         }
@@ -216,7 +162,7 @@ impl<S: Store> Core<S> {
                 Some(Record::Search(_)) | None => {}
             }
         }
-        let mut purged = self.sweep(purge, &variants, manner).await?;
+        let mut purged = self.sweep(purge, &variants, manner, at).await?;
         for key in &alone {
             purged.add(key);
         }
@@ -228,6 +174,7 @@ impl<S: Store> Core<S> {
         purge: &Purge,
         starts: &[String],
         manner: Manner,
+        at: Option<Seen>,
     ) -> Result<Purged, StoreError> {
         let purged = Mutex::new(Purged::default());
         let judge = |key: &Key, front: &Front| match front {
@@ -253,7 +200,10 @@ impl<S: Store> Core<S> {
             }
         };
         for start in starts {
-            self.store.sweep(start, &judge).await?;
+            self.store.sweep(start, at, &judge).await?;
+        }
+        if let Some(at) = at {
+            self.store.swept(at).await?;
         }
         Ok(purged.into_inner().unwrap_or_else(PoisonError::into_inner))
     }

@@ -68,7 +68,7 @@ impl<S: Store> Returned<S> {
         match head.filter(|head| selects_as(head, &old)) {
             Some(head) if whole => return self.renewed(old, Some(head)).await,
             Some(_) => {} // a part is completed, not freshened
-            None => self.trip.forget(&self.core.store).await,
+            None => self.trip.forget(&self.core).await,
         }
         self.new_response(body, whole)
     }
@@ -110,7 +110,7 @@ impl<S: Store> Returned<S> {
                 trip.announce(Landing::Stored(entry.clone()));
             }
             Some(Keep::No(_)) | None => {
-                trip.forget(&core.store).await;
+                trip.forget(&core).await;
                 trip.announce(Landing::Alone);
             }
         }
@@ -148,7 +148,7 @@ impl<S: Store> Returned<S> {
         let whole = self.core.policy.combine(&part.head, &rest);
         let Some(head) = whole.filter(|head| follows && head.part().is_none()) else {
             // Not what the condition allows to answer, and not what the client asked for.
-            self.trip.forget(&self.core.store).await;
+            self.trip.forget(&self.core).await;
             self.trip.announce(Landing::Alone);
             return answer::senseless(self.trip.outcome());
         };

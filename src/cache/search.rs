@@ -13,13 +13,13 @@ use std::{
 use http::request;
 
 use super::{
-    core::{Core, Live, random},
+    core::{Core, Live},
     fetch::Trip,
     patience::Patience,
 };
 use crate::{
     policy::{Digest, Head, Key, Search},
-    store::{Record, Store, StoreError},
+    store::{Looked, Record, Store, StoreError, random},
 };
 
 impl<S: Store> Core<S> {
@@ -31,7 +31,10 @@ impl<S: Store> Core<S> {
         }
         let mark = key.search_mark();
         match patience.wait(self.store.get(&mark)).await {
-            Ok(Some(Record::Search(search))) => Some(search),
+            Ok(Looked {
+                record: Some(Record::Search(search)),
+                ..
+            }) => Some(search),
             Ok(_) | Err(_) => None,
         }
     }
@@ -55,9 +58,10 @@ impl<S: Store> Core<S> {
             let _ = self.store.remove(asked).await;
         }
         let now = self.clock.now();
-        let stored = match self.store.get(&mark).await {
-            Ok(Some(Record::Search(search))) if search.rule == *rule => Some(search),
-            Ok(_) | Err(_) => None,
+        let Looked { record, seen } = self.store.get(&mark).await.unwrap_or_default();
+        let stored = match record {
+            Some(Record::Search(search)) if search.rule == *rule => Some(search),
+            _ => None,
         };
         let search = Search {
             epoch: stored.as_ref().map_or_else(random, |search| search.epoch),
@@ -67,7 +71,7 @@ impl<S: Store> Core<S> {
         let key = search.key(asked);
         let keep = search.until.duration_since(now).unwrap_or_default();
         let record = Record::Search(Arc::new(search));
-        let _ = self.store.put(&mark, record, keep).await;
+        let _ = self.store.put(&mark, record, keep, seen).await;
         key
     }
 
@@ -75,15 +79,18 @@ impl<S: Store> Core<S> {
     pub(super) async fn remove_same(&self, key: &Key) -> Result<bool, StoreError> {
         let mark = key.search_mark();
         match self.store.get(&mark).await {
-            Ok(Some(Record::Search(search))) => {
+            Ok(Looked {
+                record: Some(Record::Search(search)),
+                ..
+            }) => {
                 let same = search.key(key);
                 let removed = self.store.remove(&same).await;
                 self.changes.add(&same);
-                removed
+                Ok(removed?.any)
             }
             Ok(_) => Ok(false),
             // Then all of the path.
-            Err(_) => self.store.remove(&mark).await,
+            Err(_) => Ok(self.store.remove(&mark).await?.any),
         }
     }
 

@@ -16,6 +16,7 @@ mod invalidation;
 mod key;
 mod list;
 mod part;
+mod purge;
 mod range;
 mod reason;
 mod reference;
@@ -44,6 +45,7 @@ pub use self::{
     hop::remove_hop_by_hop,
     key::Key,
     part::{Part, content_range},
+    purge::Purge,
     range::{ByteRange, Selected},
     reason::Reason,
     search::{Rule, Search},

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    policy::{Head, Key},
+    policy::{Head, Key, Purge},
     store::{
-        Availability, EntryId, Front, Judge, MemoryStore, Record, RedisConfig, RedisStore, Store,
-        StoreError,
+        Availability, EntryId, Front, Judge, Looked, MemoryStore, Record, RedisConfig, RedisStore,
+        Removed, Seen, Store, StoreError, TieredStore, Told,
     },
     upstream::tls,
 };
@@ -25,7 +25,7 @@ const REDIS_START: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) enum Backend {
     Memory(MemoryStore),
-    Redis(RedisStore),
+    Redis(TieredStore),
 }
 
 impl Backend {
@@ -34,13 +34,7 @@ impl Backend {
         match config.backend {
             BackendKind::Memory => {
                 let store = MemoryStore::new(config.memory).with_max_object(config.max_object);
-                let (entries, bytes) = (store.clone(), store.clone());
-                metrics.gauge("cache_entries", "Records in memory", move || {
-                    i64::try_from(entries.stats().entries).unwrap_or(i64::MAX)
-                });
-                metrics.gauge("cache_bytes", "Bytes that the records take", move || {
-                    i64::try_from(bytes.stats().bytes).unwrap_or(i64::MAX)
-                });
+                show(&store, metrics);
                 Ok(Backend::Memory(store))
             }
             BackendKind::Redis => {
@@ -73,6 +67,15 @@ impl Backend {
                 let known = state.wait_for(|state| *state != Availability::Connecting);
                 let _ = timeout(REDIS_START, known).await;
                 tokio::spawn(tell_of_redis(store.state(), config.redis_url.to_string()));
+                let store = match config.near {
+                    false => TieredStore::without_near(store),
+                    true => {
+                        let near =
+                            MemoryStore::new(config.memory).with_max_object(config.max_object);
+                        show(&near, metrics);
+                        TieredStore::with_near(store, near, config.near_ttl)
+                    }
+                };
                 Ok(Backend::Redis(store))
             }
         }
@@ -82,7 +85,7 @@ impl Backend {
     pub(super) fn is_well(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let redis = match self {
             Backend::Memory(_) => None,
-            Backend::Redis(store) => Some(store.state()),
+            Backend::Redis(store) => Some(store.far().state()),
         };
         move || {
             redis
@@ -90,6 +93,17 @@ impl Backend {
                 .is_none_or(|state| *state.borrow() == Availability::Up)
         }
     }
+}
+
+/// Shows what is kept in memory.
+fn show(store: &MemoryStore, metrics: &Metrics) {
+    let (entries, bytes) = (store.clone(), store.clone());
+    metrics.gauge("cache_entries", "Records in memory", move || {
+        i64::try_from(entries.stats().entries).unwrap_or(i64::MAX)
+    });
+    metrics.gauge("cache_bytes", "Bytes that the records take", move || {
+        i64::try_from(bytes.stats().bytes).unwrap_or(i64::MAX)
+    });
 }
 
 /// Logs when Redis is lost, and when it is back. Ends with the store.
@@ -133,7 +147,7 @@ macro_rules! ask {
 }
 
 impl Store for Backend {
-    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
         ask!(self, store => store.get(key))
     }
 
@@ -155,8 +169,14 @@ impl Store for Backend {
         }
     }
 
-    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
-        ask!(self, store => store.put(key, record, keep))
+    async fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<(), StoreError> {
+        ask!(self, store => store.put(key, record, keep, seen))
     }
 
     async fn refresh(
@@ -165,19 +185,40 @@ impl Store for Backend {
         old: EntryId,
         head: Arc<Head>,
         keep: Duration,
+        seen: Seen,
     ) -> Result<bool, StoreError> {
-        ask!(self, store => store.refresh(key, old, head, keep))
+        ask!(self, store => store.refresh(key, old, head, keep, seen))
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+    async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
         ask!(self, store => store.remove(key))
+    }
+
+    async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
+        ask!(self, store => store.announce(purge))
+    }
+
+    async fn swept(&self, at: Seen) -> Result<(), StoreError> {
+        ask!(self, store => store.swept(at))
+    }
+
+    fn listen(&self, told: Told) {
+        match self {
+            Backend::Memory(store) => store.listen(told),
+            Backend::Redis(store) => store.listen(told),
+        }
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
         ask!(self, store => store.clear())
     }
 
-    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
-        ask!(self, store => store.sweep(start, judge))
+    async fn sweep(
+        &self,
+        start: &str,
+        at: Option<Seen>,
+        judge: &Judge<'_>,
+    ) -> Result<(), StoreError> {
+        ask!(self, store => store.sweep(start, at, judge))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cache::{CacheLayer, Decision, Explanation},
     clock::Clock,
     policy::{Admit, Head, Keep, Key, Limit, Policy, Source, Step, Varies, Vary},
-    store::{Entry, EntryId, MemoryStore, Payload, Record, Store},
+    store::{Entry, EntryId, MemoryStore, Payload, Record, Seen, Store},
     upstream::Body,
 };
 
@@ -150,6 +150,7 @@ async fn second(
         body: Payload::new(body.clone(), None),
     });
     let key = Key::of(&fetched.asked);
+    let seen = Seen::default();
     let stored = match fetched.head.varies() {
         Varies::By(fields) => {
             let vary = Vary {
@@ -158,10 +159,14 @@ async fn second(
                 until: fetched.now + keep,
             };
             let own = vary.key(&key, &fetched.asked);
-            let marked = cache.store().put(&key, Record::Vary(Arc::new(vary)), keep);
-            marked.await.and(cache.store().put(&own, entry, keep).await)
+            let marked = cache
+                .store()
+                .put(&key, Record::Vary(Arc::new(vary)), keep, seen);
+            marked
+                .await
+                .and(cache.store().put(&own, entry, keep, seen).await)
         }
-        Varies::No | Varies::Always => cache.store().put(&key, entry, keep).await,
+        Varies::No | Varies::Always => cache.store().put(&key, entry, keep, seen).await,
     };
     stored.map_err(|error| error.to_string())?;
     let mut again = request(inquiry);

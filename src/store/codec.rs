@@ -1,18 +1,21 @@
 //! Records to bytes and back.
 //!
 //! ```text
-//!  0  "LRDR"          4  version (2)      5  kind: R response, V vary marker, S search marker
+//!  0  "LRDR"          4  version (3)      5  kind: R response, V vary marker, S search marker,
+//!                                             G gone
 //!  6  id: the response's EntryId, or the marker's epoch
-//! 14  length of the front
-//! 18  front           key, head or marker, checksum of all up to here
+//! 14  nonce of the key's last removal, or 0
+//! 22  number of the last purge in the journal when this was fetched
+//! 30  length of the front
+//! 34  front           key, head or marker, checksum of all up to here
 //!     rest            verdict, trailers, length of the body, body, checksum of the rest; nothing
 //!                     for a marker
 //! ```
 //!
-//! Numbers are big-endian. The front is what a 304 renews: it can be replaced without reading
-//! what follows, and its [`OPENING`] tells of which response it is. Whoever can write to the
-//! store could have written these bytes, so decoding trusts none of them. The checksums (CRC-32)
-//! are for accidents: what was changed on its way is not served.
+//! What is gone ends with its opening. Numbers are big-endian. The front is what a 304 renews: it
+//! can be replaced without reading what follows, and its [`OPENING`] tells of which response it
+//! is. Whoever can write to the store could have written these bytes, so decoding trusts none of
+//! them. The checksums (CRC-32) are for accidents: what was changed on its way is not served.
 
 #[cfg(test)]
 mod tests;
@@ -26,17 +29,36 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
-use super::{Entry, EntryId, Front, Payload, Record, payload::Verdict};
+use super::{Entry, EntryId, Front, Payload, Record, Seen, payload::Verdict};
 use crate::policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const RESPONSE: u8 = b'R';
 const VARY: u8 = b'V';
 const SEARCH: u8 = b'S';
+const GONE: u8 = b'G';
 
-/// The length of magic, version, kind and id: what a response is told apart by.
-pub(super) const OPENING: usize = 14;
+/// The length of what comes before the front.
+pub(super) const OPENING: usize = 30;
+
+/// What comes before the front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    kind: u8,
+    id: u64,
+    /// Which removal of the key was the last, or 0.
+    pub(super) nonce: u64,
+    /// How many purges the journal had when the fetch began.
+    pub(super) number: u64,
+}
+
+impl Opening {
+    /// Whether it says that the key was removed.
+    pub(super) fn is_gone(self) -> bool {
+        self.kind == GONE
+    }
+}
 
 /// The length of a checksum.
 const CHECKSUM: usize = 4;
@@ -60,15 +82,15 @@ pub(super) enum Damage {
     Value(&'static str),
 }
 
-/// The bytes of `record`, as it is kept under `key`.
-pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
+/// The bytes of `record`, as it is kept under `key` by who has `seen` it.
+pub(super) fn encode(key: &Key, record: &Record, seen: Seen) -> Bytes {
     match record {
         Record::Response(Entry { id, head, body }) => {
             let data = body.data();
             let room = 256 + key.as_str().len() + head.weight() + body.weight();
             let mut out = Vec::with_capacity(room);
-            out.extend_from_slice(&opening(RESPONSE, id.0));
-            out.extend_from_slice(&front_of(key, *id, head));
+            out.extend_from_slice(&opening(RESPONSE, id.0, seen));
+            out.extend_from_slice(&front_of(key, *id, head, seen));
             let rest = out.len();
             out.put_u8(match body.verdict().get() {
                 None => 0,
@@ -86,7 +108,7 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             out.into()
         }
         Record::Vary(vary) => {
-            let opening = opening(VARY, vary.epoch);
+            let opening = opening(VARY, vary.epoch, seen);
             let mut out = opening.to_vec();
             out.extend_from_slice(&front(&opening, key, |out| {
                 put_time(out, vary.until);
@@ -99,7 +121,7 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
             out.into()
         }
         Record::Search(search) => {
-            let opening = opening(SEARCH, search.epoch);
+            let opening = opening(SEARCH, search.epoch, seen);
             let mut out = opening.to_vec();
             out.extend_from_slice(&front(&opening, key, |out| {
                 put_time(out, search.until);
@@ -115,14 +137,35 @@ pub(super) fn encode(key: &Key, record: &Record) -> Bytes {
     }
 }
 
-/// The first [`OPENING`] bytes of the response `id`.
-pub(super) fn opening_of(id: EntryId) -> Bytes {
-    Bytes::copy_from_slice(&opening(RESPONSE, id.0))
+/// The opening of the response `id`.
+pub(super) fn opening_of(id: EntryId, seen: Seen) -> Bytes {
+    Bytes::copy_from_slice(&opening(RESPONSE, id.0, seen))
+}
+
+/// What says that the key was removed.
+pub(super) fn gone(nonce: u64) -> Bytes {
+    let seen = Seen {
+        nonce,
+        ..Seen::NOTHING
+    };
+    Bytes::copy_from_slice(&opening(GONE, 0, seen))
+}
+
+/// What every record begins with, and nothing of another version.
+pub(super) fn start() -> Bytes {
+    let mut start = MAGIC.to_vec();
+    start.push(VERSION);
+    start.into()
+}
+
+/// What `bytes` begin with.
+pub(super) fn opening_in(bytes: &Bytes) -> Result<Opening, Damage> {
+    Input { bytes, at: 0 }.opening()
 }
 
 /// The front of the response `id` under `key` with this head: its length, and the bytes.
-pub(super) fn front_of(key: &Key, id: EntryId, head: &Head) -> Bytes {
-    let opening = opening(RESPONSE, id.0);
+pub(super) fn front_of(key: &Key, id: EntryId, head: &Head, seen: Seen) -> Bytes {
+    let opening = opening(RESPONSE, id.0, seen);
     front(&opening, key, |out| put_head(out, head.stored())).into()
 }
 
@@ -161,13 +204,15 @@ pub(super) fn front_end(bytes: &Bytes) -> Result<u64, Damage> {
     Ok(input.at as u64 + u64::from(front))
 }
 
-fn opening(kind: u8, id: u64) -> [u8; OPENING] {
+fn opening(kind: u8, id: u64, seen: Seen) -> [u8; OPENING] {
     let mut out = [0; OPENING];
     let mut to = &mut out[..];
     to.put_slice(MAGIC);
     to.put_u8(VERSION);
     to.put_u8(kind);
     to.put_u64(id);
+    to.put_u64(seen.nonce);
+    to.put_u64(seen.number);
     out
 }
 
@@ -320,8 +365,7 @@ impl<'a> Input<'a> {
         Ok(fields)
     }
 
-    /// Kind and id.
-    fn opening(&mut self) -> Result<(u8, u64), Damage> {
+    fn opening(&mut self) -> Result<Opening, Damage> {
         if self.take(MAGIC.len()) != Ok(MAGIC) {
             return Err(Damage::Foreign);
         }
@@ -329,12 +373,17 @@ impl<'a> Input<'a> {
             VERSION => {}
             other => return Err(Damage::Version(other)),
         }
-        Ok((self.u8()?, self.u64()?))
+        Ok(Opening {
+            kind: self.u8()?,
+            id: self.u64()?,
+            nonce: self.u64()?,
+            number: self.u64()?,
+        })
     }
 
     fn front(&mut self, key: &Key) -> Result<Front, Damage> {
         let start = self.at;
-        let (kind, id) = self.opening()?;
+        let Opening { kind, id, .. } = self.opening()?;
         let front = self.u32()? as usize;
         let end = self.at.checked_add(front).ok_or(Damage::Length)?;
         if self.text()? != key.as_str().as_bytes() {
@@ -490,7 +539,7 @@ pub fn fuzz_redis_record(data: &[u8]) {
     let front = decode_front(&key, &bytes);
     if let Ok(record) = decode(&key, &bytes) {
         assert!(end.is_ok() && front.is_ok());
-        let again = encode(&key, &record);
+        let again = encode(&key, &record, Seen::default());
         let read = decode(&key, &again).expect("what was written is read");
         assert_eq!(format!("{read:?}"), format!("{record:?}"));
     }

@@ -1,6 +1,10 @@
 //! Records in memory, bounded in bytes.
 
-use std::{sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
@@ -8,10 +12,10 @@ use quick_cache::{
 };
 use tokio::{task::yield_now, time::Instant};
 
-use super::{EntryId, Front, Judge, Record, Store, StoreError, Sweep};
+use super::{EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told};
 use crate::{
     clock::Clock,
-    policy::{Head, Key},
+    policy::{Head, Key, Purge},
 };
 
 /// What a record costs besides its bytes: its slot and its key's in the table (which is up to
@@ -67,6 +71,24 @@ struct Kept {
     until: Option<Instant>,
     /// Reckoned once: the table's books are wrong if an item's weight differs between two looks.
     weight: u64,
+    /// What the copy of a record that is kept elsewhere was copied by.
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "nothing is copied")
+    )]
+    copied: Option<Arc<Copied>>,
+}
+
+/// What is known of a record that is kept elsewhere, as its copy was made.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(dead_code, reason = "nothing is copied")
+)]
+pub(super) struct Copied {
+    pub(super) seen: Seen,
+    /// The number of the last purge that is known to leave the copy alone.
+    pub(super) holds: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -120,66 +142,39 @@ impl MemoryStore {
         }
     }
 
-    fn until(&self, keep: Duration) -> Option<Instant> {
-        self.clock.instant().checked_add(keep)
+    /// The copy of a record that is kept elsewhere, what it was copied by, and what time it is.
+    #[cfg(feature = "redis")]
+    pub(super) fn copy(&self, key: &Key) -> Option<(Record, Arc<Copied>, Instant)> {
+        let (kept, now) = self.look(key)?;
+        Some((kept.record, kept.copied?, now))
     }
-}
 
-impl Store for MemoryStore {
-    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
-        let Some(kept) = self.table.get(key) else {
-            return Ok(None);
-        };
-        let now = self.clock.instant();
-        if kept.expired(now) {
-            self.table.remove_if(key, |kept| kept.expired(now));
-            return Ok(None);
+    /// Keeps the copy of a record until it is evicted or removed.
+    #[cfg(feature = "redis")]
+    pub(super) fn put_copy(&self, key: &Key, record: Record, copied: Copied) {
+        self.keep(key, record, Duration::MAX, Some(Arc::new(copied)));
+    }
+
+    /// Gives the copy of the response `old` a new head; forgets the copy of another.
+    #[cfg(feature = "redis")]
+    pub(super) fn refresh_copy(&self, key: &Key, old: EntryId, head: Arc<Head>) {
+        if !self.renew(key, old, head, Duration::MAX) {
+            self.forget(key);
         }
-        Ok(Some(kept.record))
     }
 
-    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
-        let now = self.clock.instant();
-        let kept = self.table.peek(key).filter(|kept| !kept.expired(now));
-        Ok(kept.map(|kept| kept.record.front()))
+    /// Drops what is under a key.
+    #[cfg(feature = "redis")]
+    pub(super) fn forget(&self, key: &Key) {
+        self.table.remove(key);
     }
 
-    fn is_local(&self) -> bool {
-        true
+    #[cfg(feature = "redis")]
+    pub(super) fn budget(&self) -> u64 {
+        self.budget
     }
 
-    fn at_hand(&self, key: &str) -> Option<Record> {
-        self.table.get(key).map(|kept| kept.record)
-    }
-
-    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
-        let body = match &record {
-            Record::Response(entry) => entry.body.data().len() as u64,
-            Record::Vary(_) | Record::Search(_) => 0,
-        };
-        let weight = weight(key, &record);
-        if body > self.max_object || weight > self.heaviest || keep.is_zero() {
-            // Not kept, but what it would have replaced is out of date all the same.
-            self.table.remove(key);
-        } else {
-            let until = self.until(keep);
-            let kept = Kept {
-                record,
-                until,
-                weight,
-            };
-            self.table.insert(key.clone(), kept);
-        }
-        Ok(())
-    }
-
-    async fn refresh(
-        &self,
-        key: &Key,
-        old: EntryId,
-        head: Arc<Head>,
-        keep: Duration,
-    ) -> Result<bool, StoreError> {
+    fn renew(&self, key: &Key, old: EntryId, head: Arc<Head>, keep: Duration) -> bool {
         let now = self.clock.instant();
         let until = self.until(keep);
         // The closure runs under the shard's lock: it must not touch the table. The table weighs
@@ -198,13 +193,105 @@ impl Store for MemoryStore {
             }
             EntryAction::Retain(true)
         });
-        Ok(matches!(done, EntryResult::Retained(true)))
+        matches!(done, EntryResult::Retained(true))
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+    fn look(&self, key: &Key) -> Option<(Kept, Instant)> {
+        let kept = self.table.get(key)?;
+        let now = self.clock.instant();
+        if kept.expired(now) {
+            self.table.remove_if(key, |kept| kept.expired(now));
+            return None;
+        }
+        Some((kept, now))
+    }
+
+    fn keep(&self, key: &Key, record: Record, keep: Duration, copied: Option<Arc<Copied>>) {
+        let body = match &record {
+            Record::Response(entry) => entry.body.data().len() as u64,
+            Record::Vary(_) | Record::Search(_) => 0,
+        };
+        let weight = weight(key, &record);
+        if body > self.max_object || weight > self.heaviest || keep.is_zero() {
+            // Not kept, but what it would have replaced is out of date all the same.
+            self.table.remove(key);
+        } else {
+            let until = self.until(keep);
+            let kept = Kept {
+                record,
+                until,
+                weight,
+                copied,
+            };
+            self.table.insert(key.clone(), kept);
+        }
+    }
+
+    fn until(&self, keep: Duration) -> Option<Instant> {
+        self.clock.instant().checked_add(keep)
+    }
+}
+
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
+        Ok(self.look(key).map(|(kept, _)| kept.record).into())
+    }
+
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        let now = self.clock.instant();
+        let kept = self.table.peek(key).filter(|kept| !kept.expired(now));
+        Ok(kept.map(|kept| kept.record.front()))
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn at_hand(&self, key: &str) -> Option<Record> {
+        self.table.get(key).map(|kept| kept.record)
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+        _: Seen,
+    ) -> Result<(), StoreError> {
+        self.keep(key, record, keep, None);
+        Ok(())
+    }
+
+    async fn refresh(
+        &self,
+        key: &Key,
+        old: EntryId,
+        head: Arc<Head>,
+        keep: Duration,
+        _: Seen,
+    ) -> Result<bool, StoreError> {
+        Ok(self.renew(key, old, head, keep))
+    }
+
+    async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
         let now = self.clock.instant();
         let removed = self.table.remove(key);
-        Ok(removed.is_some_and(|(_, kept)| !kept.expired(now)))
+        Ok(Removed {
+            any: removed.is_some_and(|(_, kept)| !kept.expired(now)),
+            ..Removed::default()
+        })
+    }
+
+    async fn announce(&self, _: &Purge) -> Result<Seen, StoreError> {
+        Ok(Seen::default()) // Who sweeps next has it forgotten.
+    }
+
+    async fn swept(&self, _: Seen) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn listen(&self, _: Told) {
+        // Nobody shares it but who purges it.
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
@@ -212,7 +299,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
+    async fn sweep(
+        &self,
+        start: &str,
+        _: Option<Seen>,
+        judge: &Judge<'_>,
+    ) -> Result<(), StoreError> {
         // The table is locked for one step at a time.
         for (n, (key, kept)) in self.table.iter().enumerate() {
             if n % AT_A_TIME == 0 {
@@ -225,7 +317,7 @@ impl Store for MemoryStore {
             match (judge(&key, &front), front) {
                 (Sweep::Keep, _) => {}
                 (Sweep::Renew(head, keep), Front::Response { id, .. }) => {
-                    self.refresh(&key, id, head, keep).await?;
+                    self.refresh(&key, id, head, keep, Seen::default()).await?;
                 }
                 (Sweep::Remove | Sweep::Renew(..), _) => {
                     self.table.remove(&key);

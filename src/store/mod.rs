@@ -3,6 +3,7 @@
 //! A store keeps, it does not judge: it never decides freshness and never picks a variant. It may
 //! forget anything at any time.
 
+mod changes;
 #[cfg(feature = "redis")]
 mod codec;
 mod error;
@@ -11,20 +12,32 @@ mod memory;
 mod payload;
 #[cfg(feature = "redis")]
 mod redis;
+mod seen;
+#[cfg(all(feature = "memory", feature = "redis"))]
+mod tiered;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
+pub(crate) use self::changes::Changes;
 #[cfg(all(feature = "redis", any(test, fuzzing)))]
 pub use self::codec::fuzz_redis_record;
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryStats, MemoryStore};
 #[cfg(feature = "redis")]
 pub use self::redis::{Availability, RedisConfig, RedisStore, RedisUrl};
+#[cfg(all(feature = "memory", feature = "redis"))]
+pub use self::tiered::TieredStore;
 pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},
+    seen::{Looked, Removed, Seen},
 };
-use crate::policy::{Head, Key, Search, Vary};
+use crate::policy::{Head, Key, Purge, Search, Vary};
 
 /// A place where records are kept.
 ///
@@ -33,11 +46,12 @@ use crate::policy::{Head, Key, Search, Vary};
 /// - An error means: not known. The cache then goes to the origin as on a miss; it never fails
 ///   a request because of a store. So a store answers soon, or with an error.
 /// - `put` is all or nothing: no reader ever sees half a record.
-/// - After `remove` or `clear` has answered, nothing older is returned.
+/// - After `remove`, `announce` or `clear` has answered, nothing older is returned; and a write
+///   that goes by something that was [seen](Seen) before does nothing.
 /// - `keep` is how long the record is of use; a store drops it then, and may do so sooner.
 pub trait Store: Send + Sync + 'static {
-    /// The record kept under `key`.
-    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+    /// The record kept under `key`, and what a write has to know that follows from it.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Looked, StoreError>> + Send;
 
     /// What is kept under `key`, without its body. It does not count as use, where a store makes
     /// room by use: who looks changes nothing.
@@ -55,42 +69,68 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Keeps `record` under `key`, in place of what was there.
+    /// Keeps `record` under `key`, in place of what was there; unless `key` was purged since it
+    /// was `seen`.
     fn put(
         &self,
         key: &Key,
         record: Record,
         keep: Duration,
+        seen: Seen,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives the response `old` that is kept under `key` a new head, and keeps its body; does
-    /// nothing and answers `false` when something else is there by now.
+    /// nothing and answers `false` when something else is there by now, or `key` was purged since
+    /// it was `seen`.
     fn refresh(
         &self,
         key: &Key,
         old: EntryId,
         head: Arc<Head>,
         keep: Duration,
+        seen: Seen,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Forgets `key`. Answers whether there was anything.
-    fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn remove(&self, key: &Key) -> impl Future<Output = Result<Removed, StoreError>> + Send;
+
+    /// Lets nothing be stored or returned any more that `purge` concerns and that was seen
+    /// before, here and by all others who share what is kept. A [sweep](Store::sweep) at what
+    /// this answers then forgets it, or makes it stale.
+    fn announce(&self, purge: &Purge) -> impl Future<Output = Result<Seen, StoreError>> + Send;
+
+    /// All that an announced purge concerns was swept.
+    fn swept(&self, at: Seen) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// From here on, calls `told` of each purge that somebody else announces who shares what is
+    /// kept.
+    fn listen(&self, told: Told);
 
     /// Forgets everything.
     fn clear(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Shows `judge` every record whose key's text begins with `start`, and does with each what
     /// it says. Takes time by how much is stored, and holds up nobody meanwhile; what comes or
-    /// changes while it lasts may be shown, or not.
+    /// changes while it lasts may be shown, or not; of a purge that was announced (`at`), what
+    /// was stored after it is not.
     fn sweep(
         &self,
         start: &str,
+        at: Option<Seen>,
         judge: &Judge<'_>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Decides about one record of a [sweep](Store::sweep).
 pub type Judge<'a> = dyn Fn(&Key, &Front) -> Sweep + Send + Sync + 'a;
+
+/// A number that nobody can guess, for telling things apart.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Is told of purges, within a tokio runtime. It does not wait.
+pub type Told = Arc<dyn Fn(&Purge) + Send + Sync>;
 
 /// A record without its body.
 #[derive(Clone, Debug)]
@@ -135,7 +175,27 @@ pub enum Record {
     Search(Arc<Search>),
 }
 
+impl Front {
+    /// The head of a response; a mark has none.
+    #[cfg(feature = "redis")]
+    pub(crate) fn head(&self) -> Option<&Head> {
+        match self {
+            Front::Response { head, .. } => Some(head),
+            Front::Vary(_) | Front::Search(_) => None,
+        }
+    }
+}
+
 impl Record {
+    /// The head of a response; a mark has none.
+    #[cfg(feature = "redis")]
+    pub(crate) fn head(&self) -> Option<&Head> {
+        match self {
+            Record::Response(entry) => Some(&entry.head),
+            Record::Vary(_) | Record::Search(_) => None,
+        }
+    }
+
     /// The record without its body.
     pub fn front(&self) -> Front {
         match self {

@@ -73,6 +73,13 @@ pub(super) struct Args {
     /// begins every key in Redis [REDIS_PREFIX, default larder]
     #[argh(option, arg_name = "text")]
     pub(super) redis_prefix: Option<String>,
+    /// whether what is in Redis is copied into memory, "on" or "off" [NEAR, default on]
+    #[argh(option, arg_name = "switch")]
+    pub(super) near: Option<String>,
+    /// seconds for which a copy may be served when it is not sure that another instance's purges
+    /// are heard of [NEAR_TTL, default 2]
+    #[argh(option, arg_name = "seconds")]
+    pub(super) near_ttl: Option<String>,
     /// what the memory store may take, like 64MiB or 1GiB [CACHE_MEMORY, default 256MiB]
     #[argh(option, arg_name = "size")]
     pub(super) memory: Option<String>,
@@ -231,6 +238,8 @@ mod tests {
             "ADMIN_TOKEN_FILE",
             "ADMIN_ADDRESS",
             "TLS_KEY",
+            "NEAR",
+            "NEAR_TTL",
         ] {
             assert!(help.output.contains(variable), "{variable} is missing");
         }

@@ -52,6 +52,10 @@ pub struct Config {
     pub redis_timeout: Duration,
     /// What begins every key in Redis.
     pub redis_prefix: String,
+    /// Whether what is in Redis is copied into memory.
+    pub near: bool,
+    /// How long a copy may be served after it was last sure that nobody has purged it.
+    pub near_ttl: Duration,
     /// The byte budget of the memory store.
     pub memory: u64,
     /// Larger responses pass through unstored.
@@ -323,6 +327,12 @@ impl Config {
                     value::redis_prefix,
                 )?
                 .unwrap_or(default.redis_prefix),
+            near: env
+                .choose(("--near", args.near), "NEAR", value::switch)?
+                .unwrap_or(default.near),
+            near_ttl: env
+                .choose(("--near-ttl", args.near_ttl), "NEAR_TTL", value::timeout)?
+                .unwrap_or(default.near_ttl),
             memory: env
                 .choose(("--memory", args.memory), "CACHE_MEMORY", value::size)?
                 .unwrap_or(default.memory),
@@ -417,6 +427,8 @@ impl Default for Config {
             redis_ca: None,
             redis_timeout: Duration::from_millis(50),
             redis_prefix: "larder".to_owned(),
+            near: true,
+            near_ttl: Duration::from_secs(2),
             memory: 256 << 20,
             max_object: 8 << 20,
             timeout: Duration::from_secs(30),

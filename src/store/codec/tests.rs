@@ -4,6 +4,12 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 
+const SEEN: Seen = Seen {
+    number: 5,
+    nonce: 9,
+    ..Seen::NOTHING
+};
+
 fn headers() -> impl Strategy<Value = HeaderMap> {
     // Few names, so that some repeat; any byte that a field value may have.
     let name = prop_oneof!["x-[a-c]", "[a-z][a-z0-9-]{0,20}"];
@@ -109,7 +115,7 @@ fn small() -> Bytes {
         head: Arc::new(Head::restore(head)),
         body: Payload::new(Bytes::from_static(b"body"), Some(headers)),
     };
-    encode(&key(), &Record::Response(entry))
+    encode(&key(), &Record::Response(entry), SEEN)
 }
 
 #[track_caller]
@@ -129,18 +135,18 @@ proptest! {
 
     #[test]
     fn responses_survive(entry in entry()) {
-        let bytes = encode(&key(), &Record::Response(entry.clone()));
+        let bytes = encode(&key(), &Record::Response(entry.clone()), SEEN);
         assert_same(decode(&key(), &bytes).unwrap(), &entry);
     }
 
     #[test]
     fn a_renewed_front_goes_with_the_old_rest(entry in entry(), head in stored_head()) {
-        let old = encode(&key(), &Record::Response(entry.clone()));
-        let rest = OPENING + front_of(&key(), entry.id, &entry.head).len();
+        let old = encode(&key(), &Record::Response(entry.clone()), SEEN);
+        let rest = OPENING + front_of(&key(), entry.id, &entry.head, SEEN).len();
         let head = Arc::new(Head::restore(head));
-        let mut renewed = opening_of(entry.id).to_vec();
+        let mut renewed = opening_of(entry.id, SEEN).to_vec();
         prop_assert_eq!(&renewed, &old[..OPENING]);
-        renewed.extend_from_slice(&front_of(&key(), entry.id, &head));
+        renewed.extend_from_slice(&front_of(&key(), entry.id, &head, SEEN));
         renewed.extend_from_slice(&old[rest..]);
         let want = Entry { head, ..entry };
         assert_same(decode(&key(), &renewed.into()).unwrap(), &want);
@@ -150,7 +156,7 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300), opened: bool, kind: bool) {
         let mut input = Vec::new();
         if opened {
-            input.extend_from_slice(&opening(if kind { RESPONSE } else { VARY }, 1));
+            input.extend_from_slice(&opening(if kind { RESPONSE } else { VARY }, 1, SEEN));
         }
         input.extend_from_slice(&bytes);
         prop_assert!(decode(&key(), &input.into()).is_err());
@@ -172,7 +178,7 @@ fn search_markers_survive() {
         rule: Rule::new(["utm", "é 气", ""], true, false),
         until: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
     });
-    let bytes = encode(&key(), &Record::Search(search.clone()));
+    let bytes = encode(&key(), &Record::Search(search.clone()), SEEN);
     match decode(&key(), &bytes) {
         Ok(Record::Search(got)) => assert_eq!(got, search),
         other => panic!("{other:?}"),
@@ -183,9 +189,18 @@ fn search_markers_survive() {
 }
 
 #[test]
+fn an_opening_tells_what_was_seen_and_what_is_gone() {
+    let opening = opening_in(&small()).unwrap();
+    assert_eq!((opening.nonce, opening.number), (9, 5));
+    let gone = gone(3);
+    assert_eq!(opening_in(&gone).unwrap().nonce, 3);
+    assert!(decode(&key(), &gone).is_err());
+}
+
+#[test]
 fn markers_survive() {
     let vary = vary();
-    let bytes = encode(&key(), &Record::Vary(Arc::new(vary.clone())));
+    let bytes = encode(&key(), &Record::Vary(Arc::new(vary.clone())), SEEN);
     match decode(&key(), &bytes) {
         Ok(Record::Vary(got)) => assert_eq!(*got, vary),
         other => panic!("{other:?}"),
@@ -194,7 +209,7 @@ fn markers_survive() {
 
 #[test]
 fn every_truncation_and_any_surplus_is_an_error() {
-    let marker = encode(&key(), &Record::Vary(Arc::new(vary())));
+    let marker = encode(&key(), &Record::Vary(Arc::new(vary())), SEEN);
     for whole in [small(), marker] {
         for len in 0..whole.len() {
             assert!(decode(&key(), &whole.slice(..len)).is_err(), "cut at {len}");
@@ -243,7 +258,7 @@ fn small_bodies_are_copied_and_large_ones_are_not() {
             head,
             body: Payload::new(vec![7; len].into(), None),
         };
-        let bytes = encode(&key(), &Record::Response(entry));
+        let bytes = encode(&key(), &Record::Response(entry), SEEN);
         let within = bytes.as_ptr_range();
         match decode(&key(), &bytes).unwrap() {
             Record::Response(got) => {

@@ -14,7 +14,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::link::Link;
+use super::{
+    Shared,
+    link::{CallError, Link},
+};
 
 /// How long after it was full Redis is asked whether it has room again.
 const ROOM_AFTER: Duration = Duration::from_millis(500);
@@ -43,10 +46,11 @@ pub enum Availability {
 
 /// A task that ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Task(AbortHandle);
+pub(in crate::store) struct Task(AbortHandle);
 
 pub(super) struct Keeper {
     link: Arc<Link>,
+    shared: Arc<Shared>,
     state: watch::Sender<Availability>,
     errors: broadcast::Receiver<(Error, Option<Server>)>,
     /// fred's side of the connection. Dropping its clients does not end it.
@@ -55,11 +59,13 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts to connect.
-    pub(super) fn start(link: Arc<Link>) -> (Task, watch::Receiver<Availability>) {
+    pub(super) fn start(shared: Arc<Shared>) -> (Task, watch::Receiver<Availability>) {
         let (state, watched) = watch::channel(Availability::Connecting);
+        let link = Arc::clone(&shared.link);
         let client = link.client();
         let keeper = Keeper {
             link,
+            shared,
             state,
             errors: client.error_rx(),
             router: router(&client),
@@ -73,6 +79,10 @@ impl Keeper {
             // What is queued tells of tries that failed before.
             self.errors = self.errors.resubscribe();
             self.link.breaker.close();
+            if self.shared.owes() {
+                self.link.breaker.trip(); // Somebody purged in the last moment.
+                continue;
+            }
             self.state.send_replace(Availability::Up);
             self.watch().await;
         }
@@ -113,10 +123,10 @@ impl Keeper {
         });
     }
 
-    /// Probes until Redis answers.
+    /// Tries until Redis answers.
     async fn recover(&mut self) {
         let mut failed = 0;
-        while let Err(error) = self.link.probe().await {
+        while let Err(error) = self.take_up().await {
             failed += 1;
             self.report(error, failed);
             // Not connected: fred is at it. Connected and yet no answer: the connection hangs,
@@ -129,6 +139,13 @@ impl Keeper {
             }
             sleep(PROBE_EVERY).await;
         }
+    }
+
+    /// Takes Redis up again if it answers: nothing of it is read before what was purged meanwhile
+    /// is purged there, too.
+    async fn take_up(&self) -> Result<(), Error> {
+        self.link.probe().await?;
+        self.shared.replay().await.map_err(CallError::into_error)
     }
 
     /// Says once that Redis is down, with the best reason there is.
@@ -155,7 +172,7 @@ impl Keeper {
 }
 
 impl Task {
-    fn of<T>(handle: &JoinHandle<T>) -> Self {
+    pub(in crate::store) fn of<T>(handle: &JoinHandle<T>) -> Self {
         Task(handle.abort_handle())
     }
 

@@ -71,6 +71,14 @@ impl Link {
         }
     }
 
+    /// A further client, for listening. It connects once: when that ends, it is of no use.
+    #[cfg(feature = "memory")]
+    pub(super) fn listener(&self) -> Client {
+        let mut config = self.config.clone();
+        config.fail_fast = true; // Without a policy, fred would not begin otherwise.
+        connected_by(&config, None)
+    }
+
     pub(super) fn client(&self) -> Client {
         let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
         client.clone()
@@ -170,7 +178,8 @@ impl Link {
         }
     }
 
-    async fn attempt<T, F>(
+    /// Makes a call whatever the breaker says.
+    pub(super) async fn attempt<T, F>(
         &self,
         within: Duration,
         run: impl FnOnce(WithOptions<Client>) -> F,
@@ -225,6 +234,13 @@ pub(super) enum CallError {
 }
 
 impl CallError {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            CallError::Open => Error::new(ErrorKind::Canceled, "Redis is out of reach"),
+            CallError::Failed(error) => error,
+        }
+    }
+
     /// Whether Redis said that something other than a record is under the key.
     pub(super) fn is_wrong_type(&self) -> bool {
         matches!(self, CallError::Failed(error) if error.details().starts_with("WRONGTYPE"))
@@ -250,6 +266,13 @@ impl fmt::Debug for Link {
 }
 
 fn client(config: &Config) -> Client {
+    let (shortest, longest) = PAUSE;
+    let mut policy = ReconnectPolicy::new_exponential(0, shortest, longest, 2);
+    policy.set_jitter(20);
+    connected_by(config, Some(policy))
+}
+
+fn connected_by(config: &Config, policy: Option<ReconnectPolicy>) -> Client {
     let connection = ConnectionConfig {
         connection_timeout: STEP,
         internal_command_timeout: STEP,
@@ -262,10 +285,7 @@ fn client(config: &Config) -> Client {
         },
         ..ConnectionConfig::default()
     };
-    let (shortest, longest) = PAUSE;
-    let mut policy = ReconnectPolicy::new_exponential(0, shortest, longest, 2);
-    policy.set_jitter(20);
-    Client::new(config.clone(), None, Some(connection), Some(policy))
+    Client::new(config.clone(), None, Some(connection), policy)
 }
 
 fn kib(bytes: u64) -> u32 {

@@ -4,30 +4,50 @@
 //! [`codec`](super::codec) and whose expiry is the server's. Redis may be slow, hang, be down, or
 //! be written to by others; none of it makes a request wait for more than the timeout, and while
 //! it is out of reach calls fail at once (see [`breaker`], [`link`] and [`keeper`]).
+//!
+//! Several instances share what is kept, and a purge on one holds for all. A purge of many
+//! responses is written into a [`journal`]; every record tells how much of it its fetch knew of,
+//! and counts only if nothing that came after concerns it. The purge of one URI leaves a mark
+//! with a nonce at its key for ten minutes. Whatever is stored there carries the nonce on, and a
+//! write counts only if the nonce is the one that its lookup saw (see [`scripts`]). So a fetch
+//! that was in flight on any instance cannot bring back what was purged meanwhile, whether or not
+//! the instances hear each other. Purges that Redis could not be told are told it before anything
+//! of it is read again.
 
 mod breaker;
 mod config;
+mod journal;
 mod keeper;
 mod link;
+#[cfg(feature = "memory")]
+mod listener;
+mod scripts;
 mod sweep;
 mod url;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fred::{
-    interfaces::{ClientLike, KeysInterface},
-    types::{ClusterHash, CustomCommand, Expiration, Value},
-};
+use fred::interfaces::KeysInterface;
 use tokio::sync::watch;
 
+pub(super) use self::keeper::Task;
+#[cfg(feature = "memory")]
+pub(super) use self::listener::Ears;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
-    keeper::{Keeper, Task},
+    journal::{Journal, Reach},
+    keeper::Keeper,
     link::{CallError, Link},
+    scripts::Way,
 };
-use super::{EntryId, Front, Judge, Record, Store, StoreError, codec};
-use crate::policy::{Head, Key};
+use super::{
+    EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told, codec,
+};
+use crate::{
+    clock::Clock,
+    policy::{Head, Key, Purge},
+};
 
 /// The room for the head and key of a record, besides the largest body.
 const HEAD_ROOM: u64 = 256 * 1024;
@@ -36,30 +56,29 @@ const HEAD_ROOM: u64 = 256 * 1024;
 /// of a lookup.
 const WRITE_PATIENCE: u32 = 10;
 
+/// What was fetched for longer is not stored: it is not remembered for much longer what was purged
+/// since.
+const LONGEST_FETCH: Duration = Duration::from_secs(9 * 60);
+
 /// The longest time to keep anything: some hundred years, in milliseconds.
 const FOR_EVER: u128 = 100 * 365 * 24 * 60 * 60 * 1000;
-
-/// Puts a new front before the rest of a response that is still the expected one, within Redis:
-/// the body is neither sent nor mixed up with that of another response. As Redis remembers
-/// scripts that it ran, and this one is shorter than most heads, it is sent each time.
-const REFRESH: &str = r"
-local old = redis.call('GETRANGE', KEYS[1], 0, 17)
-if #old < 18 or string.sub(old, 1, 14) ~= ARGV[1] then return 0 end
-local a, b, c, d = string.byte(old, 15, 18)
-local front = 18 + ((a * 256 + b) * 256 + c) * 256 + d
-local rest = redis.call('GETRANGE', KEYS[1], front, -1)
-redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2] .. rest, 'PX', ARGV[3])
-return 1";
 
 /// Keeps records in Redis, where they survive a restart and other instances see them.
 ///
 /// Clones share a connection. When the last one is dropped, it is closed.
 #[derive(Clone)]
 pub struct RedisStore {
-    link: Arc<Link>,
+    shared: Arc<Shared>,
     state: watch::Receiver<Availability>,
-    config: Arc<RedisConfig>,
     _keeper: Arc<Task>,
+}
+
+/// What store, keeper and listener share.
+pub(super) struct Shared {
+    link: Arc<Link>,
+    config: RedisConfig,
+    journal: Journal,
+    clock: Clock,
 }
 
 impl RedisStore {
@@ -75,14 +94,18 @@ impl RedisStore {
     /// Outside of a tokio runtime.
     pub fn connect(config: RedisConfig) -> Result<Self, StoreError> {
         let largest = config.max_object.saturating_add(HEAD_ROOM);
-        let probe = format!("{}:probe", config.prefix);
+        let probe = format!("{}::probe", config.prefix);
         let link = Link::new(config.parse()?, largest, config.timeout, probe);
-        let link = Arc::new(link);
-        let (keeper, state) = Keeper::start(link.clone());
+        let shared = Arc::new(Shared {
+            link: Arc::new(link),
+            config,
+            journal: Journal::new(),
+            clock: Clock::system(),
+        });
+        let (keeper, state) = Keeper::start(Arc::clone(&shared));
         Ok(RedisStore {
-            link,
+            shared,
             state,
-            config: Arc::new(config),
             _keeper: Arc::new(keeper),
         })
     }
@@ -94,7 +117,57 @@ impl RedisStore {
 
     /// How many calls to Redis are under way: a few hundred at the most, whatever happens.
     pub fn calls(&self) -> usize {
-        self.link.calls()
+        self.shared.link.calls()
+    }
+
+    #[cfg(feature = "memory")]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Stores a record, and answers whether it did.
+    pub(super) async fn write(
+        &self,
+        key: &Key,
+        record: &Record,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        let body = match record {
+            Record::Response(entry) => entry.body.data().len() as u64,
+            Record::Vary(_) | Record::Search(_) => 0,
+        };
+        if body > shared.config.max_object || keep.is_zero() {
+            return self.remove(key).await.map(|_| false);
+        }
+        if shared.link.breaker.is_open() {
+            return Err(CallError::Open.into()); // Before the body is copied.
+        }
+        if !shared.is_recent(seen) {
+            return Ok(false);
+        }
+        let _room = shared.link.room(body + HEAD_ROOM)?;
+        let bytes = codec::encode(key, record, seen);
+        if bytes.len() as u64 > shared.largest() {
+            return self.remove(key).await.map(|_| false);
+        }
+        let _turn = shared.link.turn()?;
+        Ok(shared.put(key, bytes, keep, seen).await?)
+    }
+}
+
+impl Shared {
+    /// How many purges are known here.
+    #[cfg(feature = "memory")]
+    pub(super) fn known_purges(&self) -> u64 {
+        self.journal.number()
+    }
+
+    /// Whether the copy of what was in Redis after so many purges is there still.
+    #[cfg(feature = "memory")]
+    pub(super) fn holds_copy(&self, key: &Key, head: Option<&Head>, number: u64) -> bool {
+        self.journal.holds_copy(key, head, number)
     }
 
     fn name(&self, key: &Key) -> String {
@@ -109,54 +182,107 @@ impl RedisStore {
     fn write_timeout(&self) -> Duration {
         self.config.timeout.saturating_mul(WRITE_PATIENCE)
     }
-}
 
-impl Store for RedisStore {
-    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+    /// Whether all purges since then are remembered.
+    fn is_recent(&self, seen: Seen) -> bool {
+        let now = self.clock.instant();
+        let age = seen.at.map(|at| now.duration_since(at));
+        seen.number > 0 && age.is_some_and(|age| age < LONGEST_FETCH)
+    }
+
+    /// Reads what is under a key, and how far the journal is, in one go.
+    async fn look(&self, key: &Key) -> Result<Looked, StoreError> {
         let name = self.name(key);
+        let journal = self.journal_name();
         // A range, so that a huge value that somebody put there is not fetched: it comes cut,
         // and does not decode.
         let largest = usize::try_from(self.largest()).unwrap_or(usize::MAX >> 1);
+        let at = self.clock.instant();
+        let known = self.journal.number();
         let _turn = self.link.turn()?;
         let found = self.link.call(self.config.timeout, async |client| {
-            client.getrange::<Bytes, _>(name, 0, largest).await
+            // The journal comes first: what it does not tell of was purged after this began.
+            let (reach, bytes) = tokio::join!(
+                Reach::ask(&client, journal),
+                client.getrange::<Bytes, _>(name, 0, largest)
+            );
+            match bytes {
+                Ok(bytes) => Ok((reach?, bytes)),
+                Err(error) if scripts::is_wrong_type(&error) => Ok((reach?, Bytes::new())),
+                Err(error) => Err(error),
+            }
         });
-        match found.await {
-            Ok(bytes) => Ok(codec::decode(key, &bytes).ok()),
-            Err(error) if error.is_wrong_type() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let (reach, bytes) = found.await?;
+        let number = match reach {
+            Some(reach) if reach.number >= known => {
+                if reach.number > self.journal.number() {
+                    self.catch_up(reach).await?;
+                }
+                reach.number
+            }
+            // The journal is lost, and with it what it told of records.
+            _ => {
+                self.beat(Way::Open, None).await?;
+                self.journal.number()
+            }
+        };
+        let opening = codec::opening_in(&bytes).ok();
+        let mut nonce = opening.map_or(0, |opening| opening.nonce);
+        let record = match (codec::decode(key, &bytes), opening) {
+            (Ok(record), Some(opening)) => {
+                let holds = self.journal.holds(key, record.head(), opening.number, None);
+                holds.then_some(record)
+            }
+            // Damaged: what it tells would keep others from replacing it.
+            (Err(_), Some(opening)) if !opening.is_gone() => {
+                nonce = self.remove(Way::Open, key).await?.1;
+                None
+            }
+            _ => None,
+        };
+        let seen = Seen {
+            number,
+            nonce,
+            session: 0,
+            at: Some(at),
+        };
+        Ok(Looked { record, seen })
+    }
+
+    /// Forgets in Redis what a purge concerns that Redis could not be told when it was made.
+    fn sweep_later(self: &Arc<Self>, purge: Purge, number: u64) {
+        let shared = Arc::clone(self);
+        // What stays for an error is of no use to anybody, and expires.
+        tokio::spawn(async move {
+            let judge = |key: &Key, front: &Front| match front {
+                Front::Response { head, .. } if purge.concerns(key, head) => Sweep::Remove,
+                _ => Sweep::Keep,
+            };
+            for start in purge.starts() {
+                sweep::sweep(&shared, &start, Some(number), &judge).await?;
+            }
+            shared.swept(number).await.map_err(StoreError::from)
+        });
+    }
+}
+
+impl Store for RedisStore {
+    async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
+        self.shared.look(key).await
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
-        sweep::peek(self, key).await
+        sweep::peek(&self.shared, key).await
     }
 
-    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
-        let body = match &record {
-            Record::Response(entry) => entry.body.data().len() as u64,
-            Record::Vary(_) | Record::Search(_) => 0,
-        };
-        if body > self.config.max_object || keep.is_zero() {
-            return self.remove(key).await.map(drop);
-        }
-        if self.link.breaker.is_open() {
-            return Err(CallError::Open.into()); // Before the body is copied.
-        }
-        let _room = self.link.room(body + HEAD_ROOM)?;
-        let bytes = codec::encode(key, &record);
-        if bytes.len() as u64 > self.largest() {
-            return self.remove(key).await.map(drop);
-        }
-        let name = self.name(key);
-        let expire = Some(Expiration::PX(millis(keep)));
-        let _turn = self.link.turn()?;
-        let set = self.link.call(self.write_timeout(), async |client| {
-            client
-                .set::<(), _, _>(name, bytes, expire, None, false)
-                .await
-        });
-        Ok(set.await?)
+    async fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<(), StoreError> {
+        self.write(key, &record, keep, seen).await.map(drop)
     }
 
     async fn refresh(
@@ -165,56 +291,80 @@ impl Store for RedisStore {
         old: EntryId,
         head: Arc<Head>,
         keep: Duration,
+        seen: Seen,
     ) -> Result<bool, StoreError> {
-        let args: Vec<Value> = vec![
-            REFRESH.into(),
-            1.into(),
-            self.name(key).into(),
-            codec::opening_of(old).into(),
-            codec::front_of(key, old, &head).into(),
-            millis(keep).into(),
-        ];
-        let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
-        let _turn = self.link.turn()?;
-        let done = self.link.call(self.write_timeout(), async |client| {
-            client.custom::<i64, Value>(eval, args).await
-        });
-        match done.await {
-            Ok(done) => Ok(done == 1),
+        let shared = &self.shared;
+        if !shared.is_recent(seen) {
+            return Ok(false);
+        }
+        let _turn = shared.link.turn()?;
+        match shared.refresh(key, old, &head, keep, seen).await {
+            Ok(done) => Ok(done),
             Err(error) if error.is_wrong_type() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
-        let name = self.name(key);
-        let _turn = self.link.turn()?;
-        let removed = self.link.call(self.write_timeout(), async |client| {
-            client.unlink::<i64, _>(name).await
-        });
-        Ok(removed.await? > 0)
+    async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
+        let shared = &self.shared;
+        let at = Some(shared.clock.instant());
+        let number = shared.journal.number();
+        let removed = match shared.link.turn() {
+            Ok(_turn) => shared
+                .remove(Way::Open, key)
+                .await
+                .map_err(StoreError::from),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok((any, nonce)) => {
+                let seen = Seen {
+                    number,
+                    nonce,
+                    session: 0,
+                    at,
+                };
+                Ok(Removed { any, seen })
+            }
+            Err(error) => {
+                shared.postpone(&Purge::Uri(key.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
+        self.shared.announce(purge).await
+    }
+
+    async fn swept(&self, at: Seen) -> Result<(), StoreError> {
+        Ok(self.shared.swept(at.number).await?)
+    }
+
+    fn listen(&self, told: Told) {
+        self.shared.journal.listen(told);
     }
 
     /// Deletes what is there when it begins. Touches no key but this store's own.
     async fn clear(&self) -> Result<(), StoreError> {
-        sweep::clear(&self.link, &self.config.prefix).await
+        sweep::clear(&self.shared).await
     }
 
-    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
-        sweep::sweep(self, start, judge).await
+    async fn sweep(
+        &self,
+        start: &str,
+        at: Option<Seen>,
+        judge: &Judge<'_>,
+    ) -> Result<(), StoreError> {
+        sweep::sweep(&self.shared, start, at.map(|at| at.number), judge).await
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("config", &self.config)
+            .field("config", &self.shared.config)
             .field("state", &*self.state.borrow())
             .finish_non_exhaustive()
     }
-}
-
-/// Redis takes whole milliseconds, and no 0.
-fn millis(keep: Duration) -> i64 {
-    keep.as_millis().clamp(1, FOR_EVER) as i64
 }

@@ -11,12 +11,13 @@ use fred::{
 use tokio::time::timeout;
 
 use super::{
-    RedisStore,
+    Shared,
     link::{Link, on},
+    scripts::{self, Way},
 };
 use crate::{
     policy::Key,
-    store::{Front, Judge, Store, StoreError, Sweep, codec},
+    store::{Front, Judge, Seen, StoreError, Sweep, codec},
 };
 
 /// How long it may take in all, and each of its steps.
@@ -29,8 +30,8 @@ const PAGE: u32 = 1000;
 /// The bytes that are read of each record at first: few heads are larger.
 const FRONT: u64 = 2048;
 
-/// What follows a front up to the length of the body, where there are no trailers.
-const SIZE: u64 = 10;
+/// The bytes in which the length of the body stands behind the front, with room for a few trailers.
+const SIZE: u64 = 256;
 
 /// A look at all keys of one server that begin with a text. It finds whatever is there from its
 /// beginning to its end.
@@ -46,11 +47,11 @@ struct Scan<'a> {
 }
 
 /// Deletes every key of the store with this prefix that is there now.
-pub(super) async fn clear(link: &Link, prefix: &str) -> Result<(), StoreError> {
+pub(super) async fn clear(shared: &Shared) -> Result<(), StoreError> {
     in_time(async {
-        for mut scan in scans(link, prefix, "")? {
+        for mut scan in scans(&shared.link, &shared.config.prefix, "")? {
             while let Some(page) = scan.page().await? {
-                scan.unlink(page).await?;
+                scan.drop_all(page).await?;
             }
         }
         Ok(())
@@ -58,21 +59,34 @@ pub(super) async fn clear(link: &Link, prefix: &str) -> Result<(), StoreError> {
     .await
 }
 
-/// Shows `judge` the fronts of the records whose key begins with `start`.
+/// Shows `judge` the fronts of the records whose key begins with `start`; for the purge of this
+/// number in the journal, those that were fetched before it.
 pub(super) async fn sweep(
-    store: &RedisStore,
+    shared: &Shared,
     start: &str,
+    purge: Option<u64>,
     judge: &Judge<'_>,
 ) -> Result<(), StoreError> {
+    let sweeping = Sweeping {
+        shared,
+        purge,
+        judge,
+    };
     in_time(async {
-        for mut scan in scans(&store.link, &store.config.prefix, start)? {
+        for mut scan in scans(&shared.link, &shared.config.prefix, start)? {
             while let Some(page) = scan.page().await? {
-                scan.judge(store, page, judge).await?;
+                sweeping.page(&scan, page).await?;
             }
         }
         Ok(())
     })
     .await
+}
+
+struct Sweeping<'a> {
+    shared: &'a Shared,
+    purge: Option<u64>,
+    judge: &'a Judge<'a>,
 }
 
 async fn in_time(work: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
@@ -122,7 +136,8 @@ impl Scan<'_> {
         Ok(Some(keys))
     }
 
-    async fn unlink(&self, keys: Vec<Bytes>) -> Result<(), StoreError> {
+    /// Takes these out of Redis; what tells of a removal stays.
+    async fn drop_all(&self, keys: Vec<Bytes>) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -131,38 +146,13 @@ impl Scan<'_> {
             // A pipeline, and not one command: their slots differ in a cluster.
             let pipeline = client.pipeline().with_options(client.options());
             for key in keys {
-                let () = pipeline.unlink(key).await?;
+                let (command, args) = scripts::drop_command(key);
+                let () = pipeline.custom(command, args).await?;
             }
             pipeline.all::<Vec<i64>>().await
         });
         deleted.await?;
         Ok(())
-    }
-
-    async fn judge(
-        &self,
-        store: &RedisStore,
-        page: Vec<Bytes>,
-        judge: &Judge<'_>,
-    ) -> Result<(), StoreError> {
-        let mut out = Vec::new();
-        for (name, bytes) in self.beginnings(page).await? {
-            let Ok(text) = std::str::from_utf8(&name[self.prefix.len()..]) else {
-                continue;
-            };
-            let key = Key::parse(text);
-            let Some(front) = front(store, &key, &name, bytes).await? else {
-                continue;
-            };
-            match (judge(&key, &front), front) {
-                (Sweep::Keep, _) => {}
-                (Sweep::Renew(head, keep), Front::Response { id, .. }) => {
-                    store.refresh(&key, id, head, keep).await?;
-                }
-                (Sweep::Remove | Sweep::Renew(..), _) => out.push(name),
-            }
-        }
-        self.unlink(out).await
     }
 
     /// The first bytes of what is under each of these keys. Those that hold no bytes are left
@@ -189,25 +179,72 @@ impl Scan<'_> {
     }
 }
 
+impl Sweeping<'_> {
+    async fn page(&self, scan: &Scan<'_>, page: Vec<Bytes>) -> Result<(), StoreError> {
+        let journal = &self.shared.journal;
+        let mut out = Vec::new();
+        for (name, bytes) in scan.beginnings(page).await? {
+            let text = std::str::from_utf8(&name[scan.prefix.len()..]);
+            let (Ok(text), Ok(opening)) = (text, codec::opening_in(&bytes)) else {
+                continue;
+            };
+            if self.purge.is_some_and(|purge| opening.number >= purge) {
+                continue;
+            }
+            let key = Key::parse(text);
+            let Some(front) = front(self.shared, &key, &name, bytes).await? else {
+                continue;
+            };
+            if !journal.holds(&key, front.head(), opening.number, self.purge) {
+                out.push(name); // by another purge
+                continue;
+            }
+            match ((self.judge)(&key, &front), front) {
+                (Sweep::Keep, _) => {}
+                (Sweep::Renew(head, keep), Front::Response { id, .. }) => {
+                    let seen = Seen {
+                        number: self.purge.unwrap_or(opening.number),
+                        nonce: opening.nonce,
+                        ..Seen::NOTHING
+                    };
+                    self.shared.refresh(&key, id, &head, keep, seen).await?;
+                }
+                (Sweep::Remove | Sweep::Renew(..), _) => out.push(name),
+            }
+        }
+        scan.drop_all(out).await
+    }
+}
+
 /// What is under `key`, without its body.
-pub(super) async fn peek(store: &RedisStore, key: &Key) -> Result<Option<Front>, StoreError> {
-    let name = Bytes::from(store.name(key));
-    let found = store.link.call(STEP, async |client| {
+pub(super) async fn peek(shared: &Shared, key: &Key) -> Result<Option<Front>, StoreError> {
+    let name = Bytes::from(shared.name(key));
+    let found = shared.link.call(STEP, async |client| {
         let name = name.clone();
         client
             .getrange::<Bytes, _>(name, 0, FRONT as usize - 1)
             .await
     });
-    match found.await {
-        Ok(bytes) => front(store, key, &name, bytes).await,
-        Err(error) if error.is_wrong_type() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let bytes = match found.await {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_wrong_type() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Ok(opening) = codec::opening_in(&bytes) else {
+        return Ok(None);
+    };
+    shared.beat(Way::Open, None).await?; // It may lack what was purged meanwhile.
+    let front = front(shared, key, &name, bytes).await?;
+    Ok(front.filter(|front| {
+        shared
+            .journal
+            .holds(key, front.head(), opening.number, None)
+    }))
 }
 
 /// The front of the record under `key` that begins with `bytes`, if it is one of ours.
 async fn front(
-    store: &RedisStore,
+    shared: &Shared,
     key: &Key,
     name: &Bytes,
     mut bytes: Bytes,
@@ -215,8 +252,8 @@ async fn front(
     let Ok(end) = codec::front_end(&bytes) else {
         return Ok(None);
     };
-    if end + SIZE > FRONT && end <= store.largest() {
-        let more = store.link.call(STEP, async |client| {
+    if end + SIZE > FRONT && end <= shared.largest() {
+        let more = shared.link.call(STEP, async |client| {
             let name = name.clone();
             let last = (end + FRONT) as usize - 1;
             client.getrange::<Bytes, _>(name, 0, last).await

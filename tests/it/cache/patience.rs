@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     cache::CacheLayer,
-    policy::{Head, Key},
-    store::{EntryId, Front, Judge, MemoryStore, Record, Store, StoreError},
+    policy::{Head, Key, Purge},
+    store::{
+        EntryId, Front, Judge, Looked, MemoryStore, Record, Removed, Seen, Store, StoreError, Told,
+    },
 };
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
@@ -19,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 struct Slow(Duration, MemoryStore);
 
 impl Store for Slow {
-    async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
         sleep(self.0).await;
         self.1.get(key).await
     }
@@ -28,9 +30,15 @@ impl Store for Slow {
         self.1.peek(key).await
     }
 
-    async fn put(&self, key: &Key, record: Record, keep: Duration) -> Result<(), StoreError> {
+    async fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<(), StoreError> {
         sleep(self.0).await;
-        self.1.put(key, record, keep).await
+        self.1.put(key, record, keep, seen).await
     }
 
     async fn refresh(
@@ -39,22 +47,40 @@ impl Store for Slow {
         old: EntryId,
         head: Arc<Head>,
         keep: Duration,
+        seen: Seen,
     ) -> Result<bool, StoreError> {
         sleep(self.0).await;
-        self.1.refresh(key, old, head, keep).await
+        self.1.refresh(key, old, head, keep, seen).await
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StoreError> {
+    async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
         sleep(self.0).await;
         self.1.remove(key).await
+    }
+
+    async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
+        self.1.announce(purge).await
+    }
+
+    async fn swept(&self, at: Seen) -> Result<(), StoreError> {
+        self.1.swept(at).await
+    }
+
+    fn listen(&self, told: Told) {
+        self.1.listen(told);
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
         self.1.clear().await
     }
 
-    async fn sweep(&self, start: &str, judge: &Judge<'_>) -> Result<(), StoreError> {
-        self.1.sweep(start, judge).await
+    async fn sweep(
+        &self,
+        start: &str,
+        at: Option<Seen>,
+        judge: &Judge<'_>,
+    ) -> Result<(), StoreError> {
+        self.1.sweep(start, at, judge).await
     }
 }
 

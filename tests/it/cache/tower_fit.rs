@@ -7,8 +7,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use larder::{
     cache::CacheLayer,
-    policy::{Head, Key},
-    store::{EntryId, Front, Judge, MemoryStore, Record, Store, StoreError},
+    policy::{Head, Key, Purge},
+    store::{
+        EntryId, Front, Judge, Looked, MemoryStore, Record, Removed, Seen, Store, StoreError, Told,
+    },
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -102,7 +104,7 @@ async fn an_inner_error_comes_out_as_it_went_in() {
 struct Broken;
 
 impl Store for Broken {
-    async fn get(&self, _: &Key) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, _: &Key) -> Result<Looked, StoreError> {
         Err(StoreError::new("broken"))
     }
 
@@ -110,7 +112,7 @@ impl Store for Broken {
         Err(StoreError::new("broken"))
     }
 
-    async fn put(&self, _: &Key, _: Record, _: Duration) -> Result<(), StoreError> {
+    async fn put(&self, _: &Key, _: Record, _: Duration, _: Seen) -> Result<(), StoreError> {
         Err(StoreError::new("broken"))
     }
 
@@ -120,11 +122,22 @@ impl Store for Broken {
         _: EntryId,
         _: Arc<Head>,
         _: Duration,
+        _: Seen,
     ) -> Result<bool, StoreError> {
         Err(StoreError::new("broken"))
     }
 
-    async fn remove(&self, _: &Key) -> Result<bool, StoreError> {
+    async fn remove(&self, _: &Key) -> Result<Removed, StoreError> {
+        Err(StoreError::new("broken"))
+    }
+
+    async fn swept(&self, _: Seen) -> Result<(), StoreError> {
+        Err(StoreError::new("broken"))
+    }
+
+    fn listen(&self, _: Told) {}
+
+    async fn announce(&self, _: &Purge) -> Result<Seen, StoreError> {
         Err(StoreError::new("broken"))
     }
 
@@ -132,7 +145,7 @@ impl Store for Broken {
         Err(StoreError::new("broken"))
     }
 
-    async fn sweep(&self, _: &str, _: &Judge<'_>) -> Result<(), StoreError> {
+    async fn sweep(&self, _: &str, _: Option<Seen>, _: &Judge<'_>) -> Result<(), StoreError> {
         Err(StoreError::new("broken"))
     }
 }

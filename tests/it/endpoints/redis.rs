@@ -6,16 +6,17 @@ use crate::support::{
     redis::{Redis, Reply},
 };
 
-fn flags(redis: &Redis) -> [String; 2] {
+fn flags(redis: &Redis) -> [String; 3] {
     [
+        "--near=off".to_owned(),
         "--backend=redis".to_owned(),
         format!("--redis-url={}", redis.url()),
     ]
 }
 
 async fn before(origin: &Origin, redis: &Redis) -> Larder {
-    let [backend, url] = flags(redis);
-    Larder::before(&origin.url(), &[&backend, &url]).await
+    let flags = flags(redis);
+    Larder::before(&origin.url(), &flags.each_ref().map(String::as_str)).await
 }
 
 /// It was answered, whatever Redis does.
@@ -44,10 +45,10 @@ async fn what_is_stored_survives_a_restart_of_larder() {
 async fn every_key_has_the_prefix_and_an_expiry() {
     let redis = Redis::start();
     let origin = Origin::echoing().await;
-    let [backend, url] = flags(&redis);
+    let [near, backend, url] = flags(&redis);
     let larder = Larder::before(
         &origin.url(),
-        &[&backend, &url, "--redis-prefix=mine", "--ttl=60"],
+        &[&near, &backend, &url, "--redis-prefix=mine", "--ttl=60"],
     )
     .await;
     larder.get("/x").await;
@@ -117,4 +118,39 @@ async fn redis_hanging_fails_no_request() {
     }
     redis.resume();
     fine(&larder.until_hit("/x").await);
+}
+
+#[tokio::test]
+async fn what_is_in_memory_goes_on_without_redis() {
+    let mut redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let url = format!("--redis-url={}", redis.url());
+    let flags = ["--backend=redis", &url, "--near=on", "--near-ttl=60"];
+    let larder = Larder::before(&origin.url(), &flags).await;
+    larder.get("/x").await;
+    larder.until_hit("/x").await;
+    redis.kill();
+    let asked = origin.asked();
+    for _ in 0..5 {
+        let answer = larder.get("/x").await;
+        fine(&answer);
+        assert!(answer.is_hit());
+    }
+    assert_eq!(origin.asked(), asked);
+}
+
+#[tokio::test]
+async fn what_one_instance_clears_is_gone_on_the_other() {
+    let redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let url = format!("--redis-url={}", redis.url());
+    let flags = ["--backend=redis", &url, "--near-ttl=60"];
+    let one = Larder::before(&origin.url(), &flags).await;
+    let other = Larder::before(&origin.url(), &flags).await;
+    one.get("/x").await;
+    one.until_hit("/x").await;
+    assert!(other.get("/x").await.is_hit());
+    assert_eq!(one.ask("DELETE", "/cache", &[]).await.status, 200);
+    soon(async { while other.get("/x").await.is_hit() {} }).await;
+    assert_eq!(origin.asked(), 2);
 }

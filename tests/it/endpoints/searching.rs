@@ -13,7 +13,7 @@ async fn one_answer_for_what_is_the_same(flags: &[&str]) {
     })
     .await;
     let larder = Larder::before(&origin.url(), flags).await;
-    larder.get("/x?a=1&b=2&utm=3").await;
+    larder.until_hit("/x?a=1&b=2&utm=3").await;
     let hit = larder.until_hit("/x?b=2&a=1").await;
     let asked = origin.asked();
     let wrapped = larder.proxy("x?utm=4&b=2&a=1").await;

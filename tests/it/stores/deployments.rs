@@ -1,7 +1,7 @@
 //! Redis as it is run: over TLS, by a socket, as a cluster, behind sentinels.
 
 use larder::{
-    store::{Availability, RedisConfig, RedisStore},
+    store::{Availability, Looked, RedisConfig, RedisStore},
     upstream::tls::read_pem,
 };
 use tokio::time::Instant;
@@ -21,9 +21,13 @@ fn config(url: impl AsRef<str>) -> RedisConfig {
 async fn until_kept(store: &RedisStore, keys: &[Key]) {
     soon(async {
         for key in keys {
-            while !matches!(store.get(key).await, Ok(Some(_))) {
+            loop {
+                let looked = store.get(key).await.unwrap_or_default();
+                if looked.record.is_some() {
+                    break;
+                }
                 let record = Record::Response(entry(1, "body"));
-                let _ = store.put(key, record, LONG).await;
+                let _ = store.put(key, record, LONG, looked.seen).await;
                 tokio::task::yield_now().await;
             }
         }
@@ -153,14 +157,21 @@ async fn a_primary_that_dies_is_replaced_as_the_sentinels_say() {
     let store = connect(RedisConfig::new(watched.url())).await;
     let keys = keys(10);
     until_kept(&store, &keys).await;
-    until(|| watched.replica.command(&["DBSIZE"]) == [Reply::Number(10)]);
+    // All, and the journal.
+    until(|| watched.replica.command(&["DBSIZE"]) == [Reply::Number(11)]);
     watched.primary.kill();
     wait_for(&store, is_down).await;
     wait_for(&store, |state| *state == Availability::Up).await;
     assert!(watched.replica.info("replication").contains("role:master"));
     soon(async {
         // It has what the other had.
-        while !matches!(store.get(&keys[0]).await, Ok(Some(_))) {}
+        while !matches!(
+            store.get(&keys[0]).await,
+            Ok(Looked {
+                record: Some(_),
+                ..
+            })
+        ) {}
     })
     .await;
     until_kept(&store, &[key("/new")]).await;
@@ -171,10 +182,11 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     let (one, two) = (Redis::start(), Redis::start());
     let store = connect(config(one.url())).await;
     put(&store, &key("/a"), &entry(1, "body")).await;
+    let seen = store.get(&key("/a")).await.unwrap().seen;
     one.follow(two.port());
     // What can be read could not be purged.
     let record = Record::Response(entry(2, "body"));
-    store.put(&key("/a"), record, LONG).await.unwrap_err();
+    store.put(&key("/a"), record, LONG, seen).await.unwrap_err();
     store.get(&key("/a")).await.unwrap_err();
     let state = wait_for(&store, is_down).await;
     assert!(format!("{state:?}").contains("READONLY"), "{state:?}");
@@ -192,18 +204,19 @@ async fn one_that_is_full_goes_on_answering_and_forgetting() {
     for key in keys(3) {
         put(&store, &key, &entry(1, "body")).await;
     }
+    let seen = store.get(&key("/a")).await.unwrap().seen;
     redis.set("maxmemory", "1");
     let record = Record::Response(entry(2, "body"));
-    store.put(&key("/a"), record, LONG).await.unwrap_err();
+    store.put(&key("/a"), record, LONG, seen).await.unwrap_err();
     wait_for(&store, |state| *state == Availability::Full).await;
     assert_same(get(&store, &key("/0")).await, &entry(1, "body"));
     assert!(
         store
-            .refresh(&key("/0"), EntryId(1), head("new"), LONG)
+            .refresh(&key("/0"), EntryId(1), head("new"), LONG, seen)
             .await
             .is_err()
     );
-    assert!(store.remove(&key("/0")).await.unwrap());
+    assert!(store.remove(&key("/0")).await.unwrap().any);
     assert!(get(&store, &key("/0")).await.is_none());
     store.clear().await.unwrap();
     assert!(get(&store, &key("/1")).await.is_none());

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
 
+mod coherence;
 mod deployments;
 mod failures;
 mod memory;
 mod redis;
+mod versions;
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use larder::{
     policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary},
-    store::{Entry, EntryId, Front, Payload, Record, Store, Sweep, Verdict},
+    store::{Entry, EntryId, Front, Payload, Record, Seen, Store, Sweep, Verdict},
 };
 
 const LONG: Duration = Duration::from_secs(600);
@@ -44,6 +46,18 @@ macro_rules! suite {
             async fn $test() {
                 let redis = crate::support::redis::Redis::start();
                 super::$test(&super::redis::store(&redis).await).await;
+            })*
+        }
+
+        mod on_both {
+            $(#[tokio::test]
+            async fn $test() {
+                let redis = crate::support::redis::Redis::start();
+                let far = super::redis::store(&redis).await;
+                let near = larder::store::MemoryStore::new(64 << 20);
+                let ttl = std::time::Duration::from_secs(60);
+                let store = larder::store::TieredStore::with_near(far, near, ttl);
+                super::$test(&store).await;
             })*
         }
     };
@@ -143,7 +157,7 @@ async fn markers_survive(store: &impl Store) {
     let vary = Arc::new(vary());
     put(store, &key("/a"), &entry(1, "body")).await;
     let marker = Record::Vary(vary.clone());
-    store.put(&key("/a"), marker, LONG).await.unwrap();
+    put_record(store, &key("/a"), marker, LONG).await;
     match get(store, &key("/a")).await {
         Some(Record::Vary(got)) => assert_eq!(got, vary),
         other => panic!("{other:?}"),
@@ -158,7 +172,7 @@ async fn search_markers_survive(store: &impl Store) {
     });
     let (mark, key) = (Key::parse("GET http://h/a#"), key("/a"));
     let record = Record::Search(search.clone());
-    store.put(&mark, record, LONG).await.unwrap();
+    put_record(store, &mark, record, LONG).await;
     put(store, &search.key(&key), &entry(1, "body")).await;
     match get(store, &mark).await {
         Some(Record::Search(got)) => assert_eq!(got, search),
@@ -169,7 +183,7 @@ async fn search_markers_survive(store: &impl Store) {
         Front::Search(found) if *found == search => Sweep::Remove,
         _ => Sweep::Keep,
     };
-    store.sweep("GET http://h/a", &judge).await.unwrap();
+    store.sweep("GET http://h/a", None, &judge).await.unwrap();
     assert!(get(store, &mark).await.is_none());
 }
 
@@ -198,14 +212,14 @@ async fn a_large_body_survives(store: &impl Store) {
 async fn no_time_to_keep_is_not_kept(store: &impl Store) {
     put(store, &key("/a"), &entry(1, "before")).await;
     let record = Record::Response(entry(2, "after"));
-    store.put(&key("/a"), record, Duration::ZERO).await.unwrap();
+    put_record(store, &key("/a"), record, Duration::ZERO).await;
     assert!(get(store, &key("/a")).await.is_none());
 }
 
 async fn an_endless_time_to_keep_is_kept(store: &impl Store) {
     let entry = entry(1, "body");
     let record = Record::Response(entry.clone());
-    store.put(&key("/a"), record, Duration::MAX).await.unwrap();
+    put_record(store, &key("/a"), record, Duration::MAX).await;
     assert_same(get(store, &key("/a")).await, &entry);
 }
 
@@ -240,7 +254,7 @@ async fn refresh_of_nothing_does_nothing(store: &impl Store) {
     assert!(!refresh(store, &key, EntryId(1), head("new"), LONG).await);
     assert!(get(store, &key).await.is_none());
     put(store, &key, &entry(1, "body")).await;
-    assert!(store.remove(&key).await.unwrap());
+    assert!(store.remove(&key).await.unwrap().any);
     assert!(!refresh(store, &key, EntryId(1), head("new"), LONG).await);
     assert!(get(store, &key).await.is_none());
 }
@@ -249,7 +263,7 @@ async fn refresh_leaves_a_marker_alone(store: &impl Store) {
     let vary = vary();
     let id = EntryId(vary.epoch); // Even if the numbers are equal.
     let marker = Record::Vary(Arc::new(vary));
-    store.put(&key("/a"), marker, LONG).await.unwrap();
+    put_record(store, &key("/a"), marker, LONG).await;
     assert!(!refresh(store, &key("/a"), id, head("new"), LONG).await);
     assert!(matches!(
         get(store, &key("/a")).await,
@@ -260,8 +274,8 @@ async fn refresh_leaves_a_marker_alone(store: &impl Store) {
 async fn remove_forgets_one(store: &impl Store) {
     put(store, &key("/a"), &entry(1, "a")).await;
     put(store, &key("/b"), &entry(2, "b")).await;
-    assert!(store.remove(&key("/a")).await.unwrap());
-    assert!(!store.remove(&key("/a")).await.unwrap());
+    assert!(store.remove(&key("/a")).await.unwrap().any);
+    assert!(!store.remove(&key("/a")).await.unwrap().any);
     assert!(get(store, &key("/a")).await.is_none());
     assert_same(get(store, &key("/b")).await, &entry(2, "b"));
 }
@@ -310,7 +324,7 @@ async fn shown(store: &impl Store, start: &str) -> Vec<String> {
         seen.lock().unwrap().push(key.as_str().to_owned());
         Sweep::Keep
     };
-    store.sweep(start, &judge).await.unwrap();
+    store.sweep(start, None, &judge).await.unwrap();
     let mut seen = seen.into_inner().unwrap();
     seen.sort();
     seen
@@ -326,7 +340,7 @@ async fn a_sweep_shows_what_begins_so(store: &impl Store) {
     }
     let marker = "GET http://a/marked";
     let vary = Record::Vary(Arc::new(vary()));
-    store.put(&Key::parse(marker), vary, LONG).await.unwrap();
+    put_record(store, &Key::parse(marker), vary, LONG).await;
     texts.push(marker.to_owned());
     texts.sort();
     assert!(shown(store, "").await == texts, "each once");
@@ -366,7 +380,7 @@ async fn a_peek_tells_all_but_the_body(store: &impl Store) {
     }
     let vary = Arc::new(vary());
     let mark = Record::Vary(vary.clone());
-    store.put(&key("/v"), mark, LONG).await.unwrap();
+    put_record(store, &key("/v"), mark, LONG).await;
     let peeked = store.peek(&key("/v")).await.unwrap();
     assert!(matches!(peeked, Some(Front::Vary(found)) if found == vary));
 }
@@ -378,7 +392,7 @@ async fn a_sweep_removes_and_renews(store: &impl Store) {
     }
     let vary = Arc::new(vary());
     let mark = Record::Vary(vary.clone());
-    store.put(&marker, mark, LONG).await.unwrap();
+    put_record(store, &marker, mark, LONG).await;
     let judge = |key: &Key, front: &Front| match front {
         Front::Vary(found) => {
             assert!(*key == marker && *found == vary);
@@ -394,7 +408,7 @@ async fn a_sweep_removes_and_renews(store: &impl Store) {
             }
         }
     };
-    store.sweep("", &judge).await.unwrap();
+    store.sweep("", None, &judge).await.unwrap();
     assert_same(get(store, &keep).await, &entry(7, "body"));
     let renewed = Entry {
         head: head("new"),
@@ -416,7 +430,7 @@ async fn a_sweep_reads_heads_of_any_size(store: &impl Store) {
         Front::Response { head, .. } if head.headers() == long.headers() => Sweep::Remove,
         _ => Sweep::Keep,
     };
-    store.sweep("", &judge).await.unwrap();
+    store.sweep("", None, &judge).await.unwrap();
     assert!(get(store, &key("/a")).await.is_none());
 }
 
@@ -462,11 +476,16 @@ fn vary() -> Vary {
 
 async fn put(store: &impl Store, key: &Key, entry: &Entry) {
     let record = Record::Response(entry.clone());
-    store.put(key, record, LONG).await.unwrap();
+    put_record(store, key, record, LONG).await;
+}
+
+async fn put_record(store: &impl Store, key: &Key, record: Record, keep: Duration) {
+    let seen = store.get(key).await.unwrap().seen;
+    store.put(key, record, keep, seen).await.unwrap();
 }
 
 async fn get(store: &impl Store, key: &Key) -> Option<Record> {
-    store.get(key).await.unwrap()
+    store.get(key).await.unwrap().record
 }
 
 async fn refresh(
@@ -476,7 +495,8 @@ async fn refresh(
     head: Arc<Head>,
     keep: Duration,
 ) -> bool {
-    store.refresh(key, old, head, keep).await.unwrap()
+    let seen = store.get(key).await.unwrap().seen;
+    store.refresh(key, old, head, keep, seen).await.unwrap()
 }
 
 #[track_caller]

@@ -12,7 +12,7 @@ use crate::support::redis::{Redis, Relay, Reply};
 /// No test waits longer than this for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn config(redis: &Redis) -> RedisConfig {
+pub(super) fn config(redis: &Redis) -> RedisConfig {
     // Correctness is not to depend on how busy the machine is.
     RedisConfig::new(redis.url()).timeout(Duration::from_secs(5))
 }
@@ -54,11 +54,11 @@ pub(super) async fn lookups_in_vain(store: &RedisStore, count: usize) -> Duratio
     start.elapsed()
 }
 
-fn name(path: &str) -> String {
+pub(super) fn name(path: &str) -> String {
     format!("larder:GET http://origin.example{path}")
 }
 
-fn time_left(redis: &Redis, path: &str) -> i64 {
+pub(super) fn time_left(redis: &Redis, path: &str) -> i64 {
     match redis.command(&["PTTL", &name(path)])[..] {
         [Reply::Number(left)] => left,
         ref other => panic!("{other:?}"),
@@ -77,7 +77,7 @@ async fn the_server_lets_records_expire() {
 
     let record = Record::Response(entry(1, "body"));
     let keep = Duration::from_millis(30);
-    store.put(&key("/short"), record, keep).await.unwrap();
+    put_record(&store, &key("/short"), record, keep).await;
     soon(async {
         while get(&store, &key("/short")).await.is_some() {
             tokio::task::yield_now().await;
@@ -143,7 +143,8 @@ async fn clearing_touches_no_other_keys() {
             assert_same(get(store, &key("/a")).await, &entry(1, prefix));
         }
     }
-    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(4)]);
+    // The strangers', and the journal of each store.
+    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(4 + 7)]);
 }
 
 #[tokio::test]
@@ -158,12 +159,12 @@ async fn a_cluster_will_do() {
         assert!(refresh(&store, key, EntryId(1), head("new"), LONG).await);
         assert!(get(&store, key).await.is_some());
     }
-    assert!(store.remove(&keys[0]).await.unwrap());
+    assert!(store.remove(&keys[0]).await.unwrap().any);
     let judge = |shown: &Key, _: &Front| match *shown == keys[1] {
         true => Sweep::Remove,
         false => Sweep::Keep,
     };
-    store.sweep("", &judge).await.unwrap();
+    store.sweep("", None, &judge).await.unwrap();
     assert_eq!(shown(&store, "").await.len(), 18);
     assert!(get(&store, &keys[1]).await.is_none());
     redis.command(&["SET", "unrelated", "theirs"]);
@@ -171,7 +172,8 @@ async fn a_cluster_will_do() {
     for key in &keys {
         assert!(get(&store, key).await.is_none());
     }
-    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(1)]);
+    // The unrelated one, the journal, and that the first was removed.
+    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(3)]);
 }
 
 #[tokio::test]
@@ -186,8 +188,12 @@ async fn a_sweep_passes_over_what_is_no_record_of_ours() {
     redis.command(&["SET", "larder:two:GET http://origin.example/a", "theirs"]);
     assert_eq!(shown(&store, "").await, [key("/a").as_str()]);
     let all = |_: &Key, _: &Front| Sweep::Remove;
-    store.sweep("", &all).await.unwrap();
-    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(5)]);
+    store.sweep("", None, &all).await.unwrap();
+    assert_eq!(
+        redis.command(&["DBSIZE"]),
+        [Reply::Number(5 + 1)],
+        "and the journal"
+    );
 }
 
 #[tokio::test]
@@ -196,7 +202,7 @@ async fn a_sweep_of_a_redis_that_is_gone_is_an_error() {
     let store = store(&redis).await;
     redis.kill();
     let all = |_: &Key, _: &Front| Sweep::Remove;
-    soon(async { store.sweep("", &all).await.unwrap_err() }).await;
+    soon(async { store.sweep("", None, &all).await.unwrap_err() }).await;
 }
 
 #[tokio::test]
@@ -275,7 +281,12 @@ async fn down_at_the_start_and_up_later() {
     let down = wait_for(&store, is_down).await;
     assert!(format!("{down:?}").contains("refused"), "{down:?}");
     store
-        .put(&key("/a"), Record::Response(entry(1, "")), LONG)
+        .put(
+            &key("/a"),
+            Record::Response(entry(1, "")),
+            LONG,
+            Seen::default(),
+        )
         .await
         .unwrap_err();
     store.remove(&key("/a")).await.unwrap_err();
@@ -328,12 +339,13 @@ async fn hanging_and_going_on() {
 async fn hanging_in_the_middle_of_a_write() {
     let redis = Redis::start();
     let store = connect(config(&redis).timeout(Duration::from_millis(20))).await;
+    let seen = store.get(&key("/a")).await.unwrap().seen;
     redis.pause();
     let mut large = entry(1, "");
     large.body = Payload::new(vec![0; 8 << 20].into(), None);
     for _ in 0..20 {
         let record = Record::Response(large.clone());
-        store.put(&key("/a"), record, LONG).await.unwrap_err();
+        store.put(&key("/a"), record, LONG, seen).await.unwrap_err();
     }
     wait_for(&store, is_down).await;
     redis.resume();

@@ -20,7 +20,14 @@ async fn ten_thousand_requests_while_it_hangs() {
     let origin = Origin::at_once(|_, _| respond(200, &[("cache-control", "max-age=60")], BODY));
     let origin = origin.await;
     let (to, url) = (origin.url(), format!("--redis-url={}", redis.url()));
-    let flags = ["--backend=redis", &url, "--origin", &to, LOG];
+    let flags = [
+        "--backend=redis",
+        "--memory=8MiB",
+        &url,
+        "--origin",
+        &to,
+        LOG,
+    ];
     let larder = Logged::start(&flags).await;
     let site = Site { origin, larder };
     let before = site.larder.memory();

@@ -31,9 +31,21 @@ struct Site {
 
 impl Site {
     async fn on(redis_url: &str) -> Self {
+        Site::with(redis_url, "--near=on").await
+    }
+
+    async fn with(redis_url: &str, near: &str) -> Self {
         let origin = Origin::echoing().await;
         let (to, url) = (origin.url(), format!("--redis-url={redis_url}"));
-        let flags = ["--backend=redis", "--ttl=600", &url, "--origin", &to, LOG];
+        let flags = [
+            "--backend=redis",
+            "--ttl=600",
+            near,
+            &url,
+            "--origin",
+            &to,
+            LOG,
+        ];
         let larder = Logged::start(&flags).await;
         Site { origin, larder }
     }

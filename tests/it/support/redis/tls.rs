@@ -8,8 +8,10 @@ use tempfile::TempDir;
 use super::{Redis, free_port};
 
 /// The user that a [`Secure`] Redis knows, and what larder needs to be allowed.
-pub(crate) const USER: &str = "user keeper on >s3cret ~larder* resetchannels -@all +@connection \
-                               +info +getrange +set +setrange +unlink +eval +scan";
+pub(crate) const USER: &str = "user keeper on >s3cret ~larder* resetchannels &larder* -@all \
+                               +@connection +info +eval +scan +get +getrange +set +setrange +pttl \
+                               +del +unlink +expire +time +type +hget +hmget +hset +hdel +hexists \
+                               +publish +subscribe";
 
 /// An authority that nobody trusts who was not told to.
 pub(crate) struct Authority {

@@ -13,13 +13,13 @@ use crate::policy::Key;
 const SHARDS: usize = 256;
 
 /// Counts changes, by a fingerprint of the key.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     counts: Box<[AtomicU64]>,
     hasher: RandomState,
 }
 
 impl Changes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Changes {
             counts: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
@@ -27,17 +27,17 @@ impl Changes {
     }
 
     /// The changes so far under `key` and all its variants.
-    pub(super) fn seen(&self, key: &Key) -> u64 {
+    pub(crate) fn seen(&self, key: &Key) -> u64 {
         self.count(key).load(Ordering::Acquire)
     }
 
     /// There was one more. Call it after the change can be seen.
-    pub(super) fn add(&self, key: &Key) {
+    pub(crate) fn add(&self, key: &Key) {
         self.count(key).fetch_add(1, Ordering::AcqRel);
     }
 
     /// There was one more under every key.
-    pub(super) fn add_everywhere(&self) {
+    pub(crate) fn add_everywhere(&self) {
         for count in &self.counts {
             count.fetch_add(1, Ordering::AcqRel);
         }

@@ -1,0 +1,337 @@
+//! Two tiers: a near one in memory before the one in Redis.
+//!
+//! What is read from Redis, or stored there, is copied into memory. A copy is served while it is
+//! sure that its purge would have been heard of, or for a short time after Redis was asked; after
+//! that Redis is asked again, and while it is out of reach there is nothing. Purges of many
+//! responses are not carried out on the copies: each copy is held against those that came since
+//! it was last served, so a hit costs no more than a comparison of two numbers.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    EntryId, Front, Judge, Looked, MemoryStats, MemoryStore, Record, RedisStore, Removed, Seen,
+    Store, StoreError, Sweep, Told,
+    memory::Copied,
+    redis::{Ears, Shared, Task},
+};
+use crate::{
+    clock::Clock,
+    policy::{Head, Key, Purge},
+};
+
+/// A body of more than this part of the near tier's budget stays in Redis only: it would drive
+/// too much else out.
+const LARGE: u64 = 8;
+
+/// Keeps records in Redis, and copies of those that are in use in memory.
+///
+/// Several instances may share a Redis: what one purges is gone on all of them. From Redis,
+/// nothing older is served from the moment that the purge has answered; copies in memory go as
+/// soon as it is heard of, and within [`near_ttl`](Self::with_near) whatever happens.
+///
+/// Clones share what they keep, and the connections to Redis.
+#[derive(Clone)]
+pub struct TieredStore {
+    near: Option<Near>,
+    far: RedisStore,
+    ears: Arc<Ears>,
+    _listener: Arc<Task>,
+}
+
+#[derive(Clone)]
+struct Near {
+    store: MemoryStore,
+    largest: u64,
+    /// How long a copy is good after Redis was asked, whatever is heard.
+    good_for: Duration,
+    clock: Clock,
+}
+
+/// How often is it proved that others are heard where there are no copies.
+const UNHURRIED: Duration = Duration::from_secs(8);
+
+impl TieredStore {
+    /// Keeps copies of what is in `far` within a budget of bytes. A copy is served for at most
+    /// `near_ttl` after it was last certain that no other instance has purged it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, or when `near_ttl` is zero.
+    pub fn with_near(far: RedisStore, near: MemoryStore, near_ttl: Duration) -> Self {
+        let near = Near {
+            largest: near.budget() / LARGE,
+            store: near,
+            good_for: near_ttl,
+            clock: Clock::system(),
+        };
+        TieredStore::build(far, Some(near), near_ttl)
+    }
+
+    /// Keeps no copies, but hears of what other instances purge.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn without_near(far: RedisStore) -> Self {
+        TieredStore::build(far, None, UNHURRIED)
+    }
+
+    fn build(far: RedisStore, near: Option<Near>, good_for: Duration) -> Self {
+        let copies = near.as_ref().map(|near| near.store.clone());
+        let (ears, listener) = far.shared().listen(good_for, move |key| {
+            if let Some(copies) = &copies {
+                copies.forget(key);
+            }
+        });
+        TieredStore {
+            near,
+            far,
+            ears,
+            _listener: Arc::new(listener),
+        }
+    }
+
+    /// The tier in Redis.
+    pub fn far(&self) -> &RedisStore {
+        &self.far
+    }
+
+    /// How much the near tier keeps at present.
+    pub fn near(&self) -> Option<MemoryStats> {
+        self.near.as_ref().map(|near| near.store.stats())
+    }
+
+    fn shared(&self) -> &Shared {
+        self.far.shared()
+    }
+
+    /// The copy of a record, if it may be served now.
+    fn copy(&self, near: &Near, key: &Key) -> Option<Looked> {
+        let (record, copied, now) = near.store.copy(key)?;
+        let seen = copied.seen;
+        let confirmed = || {
+            let age = seen.at.map(|at| now.duration_since(at));
+            age.is_some_and(|age| age < near.good_for)
+        };
+        if !(self.ears.has_heard(seen.session, now) || confirmed()) {
+            return None;
+        }
+        let number = self.shared().known_purges();
+        if copied.holds.load(Ordering::Acquire) != number {
+            // There were purges since it was last served.
+            let holds = copied.holds.load(Ordering::Acquire);
+            if !self.shared().holds_copy(key, record.head(), holds) {
+                near.store.forget(key);
+                return None;
+            }
+            copied.holds.store(number, Ordering::Release);
+        }
+        Some(Looked {
+            record: Some(record),
+            seen: Seen {
+                number,
+                at: Some(now),
+                ..seen
+            },
+        })
+    }
+
+    /// Copies what is in Redis since it was `seen`, unless the key has changed after `changes`.
+    fn keep(&self, near: &Near, key: &Key, record: Record, seen: Seen, changes: u64) {
+        let large = match &record {
+            Record::Response(entry) => entry.body.data().len() as u64 > near.largest,
+            Record::Vary(_) | Record::Search(_) => false,
+        };
+        if large {
+            near.store.forget(key);
+            return;
+        }
+        let holds = AtomicU64::new(seen.number);
+        near.store.put_copy(key, record, Copied { seen, holds });
+        if self.ears.changes.seen(key) != changes {
+            near.store.forget(key);
+        }
+    }
+
+    /// Has copies of a key dropped, and those that are being made.
+    fn changed(&self, key: &Key) {
+        self.ears.changes.add(key);
+        if let Some(near) = &self.near {
+            near.store.forget(key);
+        }
+    }
+}
+
+/// A change of a key whose copies go when it is done, or given up.
+struct Changing<'a>(&'a TieredStore, &'a Key);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.changed(self.1);
+    }
+}
+
+impl Store for TieredStore {
+    async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
+        let Some(near) = &self.near else {
+            return self.far.get(key).await;
+        };
+        if let Some(looked) = self.copy(near, key) {
+            return Ok(looked);
+        }
+        let changes = self.ears.changes.seen(key);
+        let session = self.ears.session();
+        let at = near.clock.instant();
+        let Ok(mut looked) = self.far.get(key).await else {
+            // What comes instead may be copied for a while, though not be stored in Redis.
+            let seen = Seen {
+                number: self.shared().known_purges(),
+                at: Some(at),
+                ..Seen::NOTHING
+            };
+            return Ok(Looked { record: None, seen });
+        };
+        looked.seen.session = session;
+        match &looked.record {
+            Some(record) => self.keep(near, key, record.clone(), looked.seen, changes),
+            None => near.store.forget(key),
+        }
+        Ok(looked)
+    }
+
+    async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
+        self.far.peek(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        record: Record,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<(), StoreError> {
+        let Some(near) = &self.near else {
+            return self.far.put(key, record, keep, seen).await;
+        };
+        let changes = self.ears.changes.seen(key);
+        // Before anything is waited for: what was received is at hand at once.
+        if !keep.is_zero() {
+            self.keep(near, key, record.clone(), seen, changes);
+        }
+        let written = self.far.write(key, &record, keep, seen).await;
+        match written {
+            Ok(true) => {}
+            Ok(false) => near.store.forget(key),
+            Err(_) if keep.is_zero() => near.store.forget(key),
+            // Nobody hears it when another stores something there, as it replaces nothing.
+            Err(_) => {
+                let seen = Seen { session: 0, ..seen };
+                self.keep(near, key, record, seen, changes);
+            }
+        }
+        written.map(drop)
+    }
+
+    async fn refresh(
+        &self,
+        key: &Key,
+        old: EntryId,
+        head: Arc<Head>,
+        keep: Duration,
+        seen: Seen,
+    ) -> Result<bool, StoreError> {
+        let done = self
+            .far
+            .refresh(key, old, Arc::clone(&head), keep, seen)
+            .await;
+        if let Some(near) = &self.near {
+            match done {
+                Ok(true) => near.store.refresh_copy(key, old, head),
+                _ => near.store.forget(key),
+            }
+        }
+        done
+    }
+
+    async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
+        let session = self.ears.session();
+        // After it is gone from Redis: nobody can copy it any more.
+        let changing = Changing(self, key);
+        let removed = self.far.remove(key).await;
+        drop(changing);
+        removed.map(|mut removed| {
+            removed.seen.session = session;
+            removed
+        })
+    }
+
+    async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
+        let announced = self.far.announce(purge).await;
+        if let Some(near) = &self.near {
+            match (&announced, purge) {
+                (_, Purge::All) => near.store.clear().await?,
+                (Ok(_), _) => {} // The copies are held against the journal.
+                (Err(_), _) => {
+                    self.ears.changes.add_everywhere();
+                    let judge = |key: &Key, front: &Front| match front.head() {
+                        Some(head) if purge.concerns(key, head) => Sweep::Remove,
+                        None if purge.is_by_key() && purge.concerns_key(key) => Sweep::Remove,
+                        _ => Sweep::Keep,
+                    };
+                    for start in purge.starts() {
+                        near.store.sweep(&start, None, &judge).await?;
+                    }
+                }
+            }
+        }
+        announced
+    }
+
+    async fn swept(&self, at: Seen) -> Result<(), StoreError> {
+        self.far.swept(at).await
+    }
+
+    fn listen(&self, told: Told) {
+        self.ears.listen(Arc::clone(&told));
+        self.far.listen(told);
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        if let Some(near) = &self.near {
+            near.store.clear().await?;
+        }
+        self.far.clear().await
+    }
+
+    async fn sweep(
+        &self,
+        start: &str,
+        at: Option<Seen>,
+        judge: &Judge<'_>,
+    ) -> Result<(), StoreError> {
+        let judge = |key: &Key, front: &Front| {
+            let verdict = judge(key, front);
+            if !matches!(verdict, Sweep::Keep) {
+                self.changed(key);
+            }
+            verdict
+        };
+        self.far.sweep(start, at, &judge).await
+    }
+}
+
+impl fmt::Debug for TieredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TieredStore")
+            .field("near", &self.near.as_ref().map(|near| &near.store))
+            .field("far", &self.far)
+            .finish_non_exhaustive()
+    }
+}
