@@ -149,6 +149,13 @@ impl MemoryStore {
         Some((kept.record, kept.copied?, now))
     }
 
+    /// The same, by the text of its key.
+    #[cfg(feature = "redis")]
+    pub(super) fn copy_at_hand(&self, key: &str) -> Option<(Record, Arc<Copied>)> {
+        let kept = self.table.get(key)?;
+        Some((kept.record, kept.copied?))
+    }
+
     /// Keeps the copy of a record until it is evicted or removed.
     #[cfg(feature = "redis")]
     pub(super) fn put_copy(&self, key: &Key, record: Record, copied: Copied) {

@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     EntryId, Front, Judge, Looked, MemoryStats, MemoryStore, Record, RedisStore, Removed, Seen,
     Store, StoreError, Sweep, Told,
@@ -116,11 +118,7 @@ impl TieredStore {
     fn copy(&self, near: &Near, key: &Key) -> Option<Looked> {
         let (record, copied, now) = near.store.copy(key)?;
         let seen = copied.seen;
-        let confirmed = || {
-            let age = seen.at.map(|at| now.duration_since(at));
-            age.is_some_and(|age| age < near.good_for)
-        };
-        if !(self.ears.has_heard(seen.session, now) || confirmed()) {
+        if !self.is_sure(near, seen, now) {
             return None;
         }
         let number = self.shared().known_purges();
@@ -141,6 +139,16 @@ impl TieredStore {
                 ..seen
             },
         })
+    }
+
+    /// Whether a copy of what was `seen` may be served at `now`: its purge would have been heard of,
+    /// or Redis was asked not long ago.
+    fn is_sure(&self, near: &Near, seen: Seen, now: Instant) -> bool {
+        let confirmed = || {
+            let age = seen.at.map(|at| now.duration_since(at));
+            age.is_some_and(|age| age < near.good_for)
+        };
+        self.ears.has_heard(seen.session, now) || confirmed()
     }
 
     /// Copies what is in Redis since it was `seen`, unless the key has changed after `changes`.
@@ -179,6 +187,13 @@ impl Drop for Changing<'_> {
 }
 
 impl Store for TieredStore {
+    fn at_hand(&self, key: &str) -> Option<Record> {
+        let near = self.near.as_ref()?;
+        let (record, copied) = near.store.copy_at_hand(key)?;
+        let holds = copied.holds.load(Ordering::Acquire) == self.shared().known_purges();
+        (holds && self.is_sure(near, copied.seen, near.clock.instant())).then_some(record)
+    }
+
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
         let Some(near) = &self.near else {
             return self.far.get(key).await;
