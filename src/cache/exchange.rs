@@ -244,9 +244,12 @@ where
     }
 
     /// Whether this request would be sent on as one for a part. Without a stored response only the
-    /// origin knows whether the whole would be as cheap, so the range is not taken out.
+    /// origin knows whether the whole would be as cheap, so the range is not taken out; unless it
+    /// is one of all bytes.
     fn wants_part(&self, trip: &Trip) -> bool {
-        trip.found.entry.is_none() && self.parts.headers.contains_key(RANGE)
+        trip.found.entry.is_none()
+            && self.parts.headers.contains_key(RANGE)
+            && !self.core.policy.is_range_of_all(&self.parts)
     }
 
     /// Whether this request may wait for another's fetch.

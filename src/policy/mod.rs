@@ -295,6 +295,12 @@ impl Policy {
         range::select(req, head, len)
     }
 
+    /// Whether the request wants all bytes, though it says so as a range (`bytes=0-`): the whole
+    /// may be fetched for it at no greater cost.
+    pub fn is_range_of_all(&self, req: &request::Parts) -> bool {
+        range::is_of_all(req)
+    }
+
     /// The ranges that the request wants, if a stored part holds all of them.
     pub fn select_held(&self, req: &request::Parts, head: &Head) -> Option<Vec<ByteRange>> {
         range::select_held(req, head)

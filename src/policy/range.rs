@@ -44,6 +44,20 @@ pub(super) fn select(req: &request::Parts, head: &Head, len: u64) -> Selected {
     }
 }
 
+/// Whether a request wants all bytes, whatever their number, though it says so as a range: then
+/// the whole costs no more than the range. Not with a condition on it, which may make it none.
+pub(super) fn is_of_all(req: &request::Parts) -> bool {
+    let mut lines = req.headers.get_all(RANGE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let all = line
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"bytes=0-");
+    all && !req.headers.contains_key(IF_RANGE)
+}
+
 /// An incomplete response answers only for what lies within it (RFC 9111 §3.3). Where the
 /// length of the whole is not known, a range that is counted from the end lies nowhere.
 pub(super) fn select_held(req: &request::Parts, head: &Head) -> Option<Vec<ByteRange>> {

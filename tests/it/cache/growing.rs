@@ -63,6 +63,30 @@ async fn a_range_is_answered_as_its_bytes_come_and_not_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_a_range_of_all_bytes_the_whole_is_fetched_and_kept() {
+    let script = Script::at_once(|_, req| {
+        let ranged = req.headers.contains_key("range");
+        let status = if ranged { 206 } else { 200 };
+        respond(status, &[FRESH, TAG, TEN], "0123456789")
+    });
+    let larder = Larder::new(script);
+    let all = larder.ask(get("/a", &[("range", "bytes=0-")])).await;
+    assert_eq!(
+        (all.status, all.header("content-range")),
+        (206, "bytes 0-9/10")
+    );
+    assert_eq!(all.body, "0123456789");
+    assert!(!larder.script.last().contains_key("range"));
+    let part = larder.ask(get("/a", &[("range", "bytes=3-4")])).await;
+    assert!(part.is_hit());
+    assert_eq!(part.body, "34");
+    // With a condition it may come to something else: that is the origin's to say.
+    let fields = [("range", "bytes=0-"), ("if-range", "\"1\"")];
+    larder.ask(get("/b", &fields)).await;
+    assert_eq!(larder.script.last()["range"], "bytes=0-");
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_single_range_of_an_announced_length_is_told_at_once() {
     let (mut sender, larder, _whole) = growing(&[FRESH, TAG, TEN]).await;
     let ask = |fields: &'static [(&'static str, &'static str)]| {

@@ -204,6 +204,8 @@ fn questions(ask: &Ask, old: Option<&Stored>) -> Vec<Question> {
             }
             vec![question]
         }
+        // A range of all bytes may be asked for as the whole, which costs the same.
+        Some(_) if ask.method == "GET" && is_of_all(&ask.fields) => vec![as_asked, question],
         Some(_) if ask.method == "HEAD" || ask.fields.has("range") => vec![as_asked],
         Some(old) => {
             if old.part.is_some_and(|(first, _)| first == 0) && are_of_one(old, old) {
@@ -215,6 +217,10 @@ fn questions(ask: &Ask, old: Option<&Stored>) -> Vec<Question> {
             vec![question]
         }
     }
+}
+
+fn is_of_all(fields: &Fields) -> bool {
+    fields.first("range") == Some("bytes=0-") && !fields.has("if-range")
 }
 
 fn same(one: &Fields, other: &Fields) -> bool {
