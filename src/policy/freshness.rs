@@ -3,8 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, StatusCode, Version,
-    header::{AGE, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE, TRANSFER_ENCODING},
+    HeaderMap, HeaderValue, StatusCode, Version,
+    header::{
+        ACCEPT_RANGES, AGE, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE,
+        TRANSFER_ENCODING,
+    },
     response,
 };
 
@@ -86,6 +89,10 @@ pub(super) fn build(
         headers.insert(DATE, date::format(received)); // RFC 9110 §6.6.1
     }
     let varies = Varies::parse_with(&mut headers, &policy.key_headers);
+    if status == StatusCode::OK && !headers.contains_key(ACCEPT_RANGES) {
+        // Of what is stored whole, any range can be had (RFC 9110 §14.3).
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
     let lifetime = lifetime(policy, status, &headers, &directives, initial_age, received);
     headers.insert(AGE, initial_age.as_secs().into());
     Head {

@@ -215,6 +215,15 @@ fn of_age_the_first_number_counts_and_what_is_none_is_ignored() {
 }
 
 #[test]
+fn ranges_of_what_is_stored_whole_can_be_had_unless_the_origin_says_otherwise() {
+    assert_eq!(ok(&[]).headers()["accept-ranges"], "bytes");
+    let none = ok(&[("accept-ranges", "none")]);
+    assert!(none.headers().get_all("accept-ranges").iter().eq(["none"]));
+    let missing = arrived(&Policy::default(), 404, &[]);
+    assert!(!missing.headers().contains_key("accept-ranges"));
+}
+
+#[test]
 fn what_is_for_one_connection_or_one_user_is_not_kept() {
     let head = ok(&[
         ("connection", "a"),
@@ -236,7 +245,7 @@ fn what_is_for_one_connection_or_one_user_is_not_kept() {
         .map(http::HeaderName::as_str)
         .collect();
     names.sort_unstable();
-    let slots = ["age", "cache-status", "x-cache"];
+    let slots = ["accept-ranges", "age", "cache-status", "x-cache"];
     names.retain(|name| !slots.contains(name));
     assert_eq!(names, ["cache-control", "date", "kept", "trailer"]);
     assert_eq!(head.headers().get_all("kept").iter().count(), 2);

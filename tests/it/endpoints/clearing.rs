@@ -23,7 +23,11 @@ async fn both(origin: &Origin, redis: &Redis) -> [Larder; 2] {
     let url = format!("--redis-url={}", redis.url());
     [
         Larder::before(&origin.url(), &[]).await,
-        Larder::before(&origin.url(), &["--backend=redis", &url]).await,
+        Larder::before(
+            &origin.url(),
+            &["--backend=redis", &url, "--redis-timeout=5000"],
+        )
+        .await,
     ]
 }
 

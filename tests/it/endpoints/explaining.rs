@@ -144,7 +144,11 @@ async fn what_is_no_url_is_refused_with_what_to_do() {
 async fn on_redis_too_where_hits_are_not_counted() {
     let (origin, redis) = (shop().await, Redis::start());
     let url = format!("--redis-url={}", redis.url());
-    let larder = Larder::before(&origin.url(), &["--backend=redis", &url]).await;
+    let larder = Larder::before(
+        &origin.url(),
+        &["--backend=redis", &url, "--redis-timeout=5000"],
+    )
+    .await;
     let value = stored(&larder).await;
     let one = &value["stored"][0];
     assert_eq!((&one["size"], &one["hits"]), (&json!(5), &Value::Null));

@@ -80,7 +80,13 @@ async fn a_query_is_asked_once_and_forgotten_when_told_in_memory() {
 #[tokio::test]
 async fn a_query_is_asked_once_and_forgotten_when_told_in_redis() {
     let redis = Redis::start();
-    asks_once_and_forgets_when_told(&["--backend=redis", "--redis-url", &redis.url()]).await;
+    asks_once_and_forgets_when_told(&[
+        "--backend=redis",
+        "--redis-url",
+        &redis.url(),
+        "--redis-timeout=5000",
+    ])
+    .await;
 }
 
 #[tokio::test]

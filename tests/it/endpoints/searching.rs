@@ -41,5 +41,11 @@ async fn one_answer_for_what_is_the_same_in_memory() {
 #[tokio::test]
 async fn one_answer_for_what_is_the_same_in_redis() {
     let redis = Redis::start();
-    one_answer_for_what_is_the_same(&["--backend=redis", "--redis-url", &redis.url()]).await;
+    one_answer_for_what_is_the_same(&[
+        "--backend=redis",
+        "--redis-url",
+        &redis.url(),
+        "--redis-timeout=5000",
+    ])
+    .await;
 }

@@ -156,11 +156,12 @@ fn whole(told: &Told, ask: &Ask, stored: &Stored, cookies: &[String]) -> Result<
     )
 }
 
-/// By name, without what is told of the cache.
+/// By name, without what is told of the cache and of what it can do with what it has.
 fn lines(fields: &Fields, except: &[&str]) -> Vec<(String, String)> {
     let mut lines = fields.0.clone();
     lines.retain(|(name, _)| {
-        !["x-cache", "cache-status"].contains(&name.as_str()) && !except.contains(&name.as_str())
+        let told = ["accept-ranges", "cache-status", "x-cache"];
+        !told.contains(&name.as_str()) && !except.contains(&name.as_str())
     });
     lines.sort_by(|one, other| one.0.cmp(&other.0));
     lines
