@@ -28,7 +28,10 @@ use crate::{
     clock::Clock,
     outcome::Forward,
     policy::{Digest, Fields, Head, Key, Policy, Purge, Selection, Varies, Vary},
-    store::{Changes, Entry, Looked, Record, Removed, Seen, Store, StoreError, Verdict, random},
+    store::{
+        Ask, Changes, Entry, Looked, Record, Removed, Seen, Store, StoreError, Turn, Verdict,
+        random,
+    },
 };
 
 /// See the module.
@@ -101,6 +104,18 @@ pub(super) struct Found {
     pub(super) seen: Seen,
     /// The same of the variant's key.
     pub(super) variant_seen: Seen,
+    /// Where others share the store: who is to fetch what was not found.
+    pub(super) turn: Turn,
+}
+
+/// Whether a lookup asks, too, who is to fetch: of all who share the store, one is enough.
+#[derive(Clone, Copy)]
+pub(super) enum Asking<'a> {
+    Nobody,
+    /// Where nothing is found.
+    Others,
+    /// And whatever is found under this key.
+    About(&'a Key),
 }
 
 impl Found {
@@ -113,6 +128,7 @@ impl Found {
         is_query: false,
         seen: Seen::NOTHING,
         variant_seen: Seen::NOTHING,
+        turn: Turn::Free,
     };
 
     /// The whole, or the part of it, that is stored.
@@ -163,15 +179,23 @@ impl<S: Store> Core<S> {
         key: &Key,
         hint: Option<&Arc<Vary>>,
         req: &request::Parts,
+        asking: Asking<'_>,
         patience: &mut Patience,
     ) -> Found {
         let is_query = Digest::of(req).is_some();
-        let looked = patience.wait(self.store.get(key)).await;
-        let Looked { record, seen } = looked.unwrap_or_default();
+        let of_all = match is_query {
+            true => Asking::Nobody, // They differ.
+            false => asking,
+        };
+        let (Looked { record, seen }, mut turn) = self.look(key, of_all, patience).await;
         let marker = match record {
             Some(Record::Response(entry)) if !is_query => {
                 let found = Found::with(None, None, Some(entry));
-                return Found { seen, ..found };
+                return Found {
+                    seen,
+                    turn,
+                    ..found
+                };
             }
             Some(Record::Vary(marker)) => match hint {
                 Some(hint) if !marker.fields.covers(&hint.fields) => Some(Arc::clone(hint)),
@@ -181,10 +205,13 @@ impl<S: Store> Core<S> {
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
         let of_variant = match &variant {
-            Some(variant) => patience.wait(self.store.get(variant)).await,
-            None => Ok(Looked::default()),
+            Some(variant) => {
+                let (looked, its_turn) = self.look(variant, asking, patience).await;
+                turn = its_turn;
+                looked
+            }
+            None => Looked::default(),
         };
-        let of_variant = of_variant.unwrap_or_default();
         let entry = match of_variant.record {
             Some(Record::Response(entry)) => Some(entry),
             _ => None,
@@ -203,8 +230,22 @@ impl<S: Store> Core<S> {
             is_query,
             seen,
             variant_seen,
+            turn,
             ..Found::with(marker, variant, entry)
         }
+    }
+
+    async fn look(&self, key: &Key, asking: Asking<'_>, patience: &mut Patience) -> (Looked, Turn) {
+        let ask = match asking {
+            Asking::Nobody => {
+                let looked = patience.wait(self.store.get(key)).await;
+                return (looked.unwrap_or_default(), Turn::Free);
+            }
+            Asking::About(about) if about == key => Ask::Always,
+            Asking::Others | Asking::About(_) => Ask::IfMissing,
+        };
+        let looked = patience.wait(self.store.get_or_turn(key, ask)).await;
+        looked.unwrap_or_default()
     }
 
     /// Which variant a response with this head is, to this request; `None` when its URI has none.

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    mem,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -13,9 +14,9 @@ use tower::{BoxError, Service, ServiceExt};
 use super::{
     answer,
     body::ResponseBody,
-    core::{Core, Found, credentials},
+    core::{Asking, Core, Found, credentials},
     fetch::{Trip, asked},
-    flight::Seat,
+    flight::{self, Seat},
     gate::Ticket,
     judge::{Use, judge},
     patience::Patience,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     outcome::{Forward, Outcome},
     policy::{Admit, Head, Keep, Key, Reason, Vary},
-    store::{Seen, Store},
+    store::{Ask, Record, Seen, Store, Turn},
 };
 
 /// A request, and what is needed to answer it.
@@ -147,19 +148,31 @@ where
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
         let mut patience = core.patience();
+        let asks = core.store.is_shared() && self.asks_others();
+        // What others are asked about though it is stored, as it is stale.
+        let mut about: Option<Key> = None;
+        let mut held: Option<flight::Lead<_>> = None;
+        let mut has_waited = false;
         loop {
+            let asking = match &about {
+                _ if !asks => Asking::Nobody,
+                None => Asking::Others,
+                Some(key) => Asking::About(key),
+            };
             let ticket = core.gate.ticket();
             let mut key = Cow::Borrowed(&exact);
             let mut seen = core.changes.seen(&key);
             let now = core.clock.now();
             let parts = &self.parts;
-            let mut found = core.find(&key, hint.as_ref(), parts, &mut patience).await;
+            let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);
+            let mut found = find.await;
             if found.is_nothing()
                 && let Some(search) = core.search(&key, &mut patience).await
             {
                 key = Cow::Owned(search.key(&key));
                 seen = core.changes.seen(&key);
-                found = core.find(&key, hint.as_ref(), parts, &mut patience).await;
+                let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);
+                found = find.await;
             }
             let reuse = |head: &Head| core.policy.reuse(head, &self.parts, now);
             let (why, detail) = match judge(&found, &core.policy, &self.parts, reuse) {
@@ -207,7 +220,10 @@ where
                 return self.fetch(trip).await;
             }
             let since = trip.found.seen.nonce;
-            let seat = if self.wants_part(&trip) {
+            let has_seat = held.take().filter(|lead| lead.key() == trip.seat());
+            let seat = if let Some(lead) = has_seat {
+                Seat::Lead(lead)
+            } else if self.wants_part(&trip) {
                 // What it would fetch is a part, and no use to those who want another.
                 match core.flights.follow(trip.seat(), since) {
                     Some(follow) => Seat::Follow(follow),
@@ -220,6 +236,22 @@ where
                 Seat::Lead(lead) => {
                     if core.changes.seen(&trip.key) != seen || core.gate.ticket() != ticket {
                         continue; // what was not found may be there by now
+                    }
+                    match mem::take(&mut trip.found.turn) {
+                        // Those who wait here go on waiting for this one.
+                        Turn::Others(wait) if !has_waited => {
+                            has_waited = true;
+                            drop(trip);
+                            wait.over().await;
+                            held = Some(lead);
+                            continue;
+                        }
+                        Turn::Free if asks && about.is_none() && trip.found.entry.is_some() => {
+                            about = Some(trip.seat().clone());
+                            held = Some(lead);
+                            continue;
+                        }
+                        turn => trip.found.turn = turn,
                     }
                     trip.lead = Some(lead);
                     return self.fetch(trip).await;
@@ -241,6 +273,14 @@ where
                 }
             }
         }
+    }
+
+    /// Whether others who share the store are to wait for what this request fetches, or it for
+    /// what they do.
+    fn asks_others(&self) -> bool {
+        let whole = !self.parts.headers.contains_key(RANGE)
+            || self.core.policy.is_range_of_all(&self.parts);
+        self.parts.method != Method::HEAD && whole
     }
 
     /// Whether this request would be sent on as one for a part. Without a stored response only the
@@ -281,9 +321,30 @@ where
         if self.parts.method == Method::HEAD {
             self.parts.method = Method::GET;
         }
-        // The body is received by a task of its own: nobody need read it here.
-        tokio::spawn(async move { self.fetch(trip).await.map(drop).map_err(drop) });
+        tokio::spawn(async move {
+            if is_elsewhere(&self.core, &mut trip).await {
+                return;
+            }
+            // The body is received by a task of its own: nobody need read it here.
+            let _ = self.fetch(trip).await;
+        });
     }
+}
+
+/// Whether another who shares the store fetches what is stale here, or has fetched it.
+async fn is_elsewhere<S: Store>(core: &Core<S>, trip: &mut Trip) -> bool {
+    if !core.store.is_shared() {
+        return false;
+    }
+    let asked = core.store.get_or_turn(trip.seat(), Ask::Always).await;
+    let (looked, turn) = asked.unwrap_or_default();
+    let is_fresh = match &looked.record {
+        Some(Record::Response(entry)) => entry.head.is_fresh(core.clock.now()),
+        _ => false,
+    };
+    let is_elsewhere = is_fresh || matches!(turn, Turn::Others(_));
+    trip.found.turn = turn;
+    is_elsewhere
 }
 
 /// The key of a trip, and that of the URI that was asked for where it is another.

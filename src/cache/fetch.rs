@@ -19,7 +19,7 @@ use super::{
 use crate::{
     outcome::{Forward, Outcome},
     policy::{Content, Key, Reason},
-    store::{Seen, Store},
+    store::{Seen, Store, Turn},
 };
 
 /// A request on its way to the origin.
@@ -64,6 +64,16 @@ impl Trip {
     pub(super) fn announce(&self, landing: Landing) {
         if let Some(lead) = &self.lead {
             lead.announce(landing);
+        }
+    }
+
+    /// What is fetched is of no use to those who wait for it elsewhere; nor is what comes next, if
+    /// nobody was named who alone may have it.
+    pub(super) fn is_in_vain(&self, alone: bool) {
+        if let Turn::Mine(lease) = &self.found.turn
+            && !alone
+        {
+            lease.is_in_vain();
         }
     }
 

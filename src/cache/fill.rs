@@ -23,7 +23,7 @@ use super::{
     fetch::Trip,
     recording::Recorder,
 };
-use crate::store::{Entry, EntryId, Payload, Store, random};
+use crate::store::{Entry, EntryId, Payload, Store, Turn, random};
 
 /// How long a reader may hold up others when nothing is kept for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -172,11 +172,13 @@ impl<S: Store> Fill<S> {
         if too_large {
             let now = self.core.clock.now();
             self.core.shy.remember(&self.trip.key, false, now);
+            self.trip.is_in_vain(false);
         }
         if !too_large {
             self.core.over_budget.fetch_add(1, Ordering::Relaxed);
         }
         self.trip.lead = None;
+        self.trip.found.turn = Turn::Free;
     }
 
     /// Stores a body, if it was kept.

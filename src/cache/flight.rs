@@ -135,6 +135,10 @@ impl<T> Lead<T> {
         self.landing.send_replace(Some(landing));
     }
 
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Lets nobody board any more.
     pub(super) fn close(&self) {
         let mut shard = self.flights.shard(&self.key);

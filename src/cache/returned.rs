@@ -107,6 +107,9 @@ impl<S: Store> Returned<S> {
         match keep {
             Some(Keep::For(keep)) => {
                 outcome.stored = core.refresh(&trip, &entry, keep).await;
+                if !entry.head.is_fresh(received) {
+                    trip.is_in_vain(credentials(&asked));
+                }
                 trip.announce(Landing::Stored(entry.clone()));
             }
             Some(Keep::No(_)) | None => {
@@ -203,8 +206,9 @@ impl<S: Store> Returned<S> {
         let Returned { core, trip, .. } = &self;
         trip.announce(Landing::Alone);
         if self.asked.method != Method::HEAD {
-            core.shy
-                .remember(&trip.key, credentials(&self.asked), self.received);
+            let alone = credentials(&self.asked);
+            core.shy.remember(&trip.key, alone, self.received);
+            trip.is_in_vain(alone);
         }
         let outcome = Outcome {
             detail: Some(reason.word()),
@@ -243,6 +247,7 @@ impl<S: Store> Returned<S> {
         } else {
             // It is only used when it was validated: each asks for itself.
             core.shy.remember(&trip.key, alone, received);
+            trip.is_in_vain(alone);
         }
         let outcome = Outcome {
             stored: true,

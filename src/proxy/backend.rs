@@ -12,8 +12,8 @@ use crate::{
     metrics::Metrics,
     policy::{Head, Key, Purge},
     store::{
-        Availability, EntryId, Front, Judge, Looked, MemoryStore, Record, RedisConfig, RedisStore,
-        Removed, Seen, Store, StoreError, TieredStore, Told,
+        Ask, Availability, EntryId, Front, Judge, Looked, MemoryStore, Record, RedisConfig,
+        RedisStore, Removed, Seen, Store, StoreError, TieredStore, Told, Turn,
     },
     upstream::tls,
 };
@@ -149,6 +149,17 @@ macro_rules! ask {
 impl Store for Backend {
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
         ask!(self, store => store.get(key))
+    }
+
+    async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
+        ask!(self, store => store.get_or_turn(key, ask))
+    }
+
+    fn is_shared(&self) -> bool {
+        match self {
+            Backend::Memory(store) => store.is_shared(),
+            Backend::Redis(store) => store.is_shared(),
+        }
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {

@@ -15,6 +15,7 @@ mod redis;
 mod seen;
 #[cfg(all(feature = "memory", feature = "redis"))]
 mod tiered;
+mod turn;
 
 use std::{
     future::Future,
@@ -36,6 +37,7 @@ pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},
     seen::{Looked, Removed, Seen},
+    turn::{Ask, Lease, Turn, Wait},
 };
 use crate::policy::{Head, Key, Purge, Search, Vary};
 
@@ -52,6 +54,22 @@ use crate::policy::{Head, Key, Purge, Search, Vary};
 pub trait Store: Send + Sync + 'static {
     /// The record kept under `key`, and what a write has to know that follows from it.
     fn get(&self, key: &Key) -> impl Future<Output = Result<Looked, StoreError>> + Send;
+
+    /// The same, and with it whether to fetch what is not there: of all who share what is kept,
+    /// one does, and the others wait for it.
+    fn get_or_turn(
+        &self,
+        key: &Key,
+        ask: Ask,
+    ) -> impl Future<Output = Result<(Looked, Turn), StoreError>> + Send {
+        let _ = ask;
+        async move { Ok((self.get(key).await?, Turn::Free)) }
+    }
+
+    /// Whether others may keep and fetch the same, elsewhere.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// What is kept under `key`, without its body. It does not count as use, where a store makes
     /// room by use: who looks changes nothing.

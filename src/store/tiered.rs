@@ -18,10 +18,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    EntryId, Front, Judge, Looked, MemoryStats, MemoryStore, Record, RedisStore, Removed, Seen,
-    Store, StoreError, Sweep, Told,
+    Ask, EntryId, Front, Judge, Lease, Looked, MemoryStats, MemoryStore, Record, RedisStore,
+    Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
     memory::Copied,
-    redis::{Ears, Shared, Task},
+    redis::{Ears, Holder, Shared, Task},
 };
 use crate::{
     clock::Clock,
@@ -44,6 +44,7 @@ pub struct TieredStore {
     near: Option<Near>,
     far: RedisStore,
     ears: Arc<Ears>,
+    clock: Clock,
     _listener: Arc<Task>,
 }
 
@@ -53,7 +54,6 @@ struct Near {
     largest: u64,
     /// How long a copy is good after Redis was asked, whatever is heard.
     good_for: Duration,
-    clock: Clock,
 }
 
 /// How often is it proved that others are heard where there are no copies.
@@ -71,7 +71,6 @@ impl TieredStore {
             largest: near.budget() / LARGE,
             store: near,
             good_for: near_ttl,
-            clock: Clock::system(),
         };
         TieredStore::build(far, Some(near), near_ttl)
     }
@@ -96,6 +95,7 @@ impl TieredStore {
             near,
             far,
             ears,
+            clock: Clock::system(),
             _listener: Arc::new(listener),
         }
     }
@@ -105,12 +105,19 @@ impl TieredStore {
         &self.far
     }
 
+    /// Whether it is sure to hear what other instances do. Without, copies are good for a short
+    /// time only, and nobody waits for what another fetches.
+    pub fn hears(&self) -> bool {
+        let session = self.ears.session();
+        self.ears.has_heard(session, self.clock.instant())
+    }
+
     /// How much the near tier keeps at present.
     pub fn near(&self) -> Option<MemoryStats> {
         self.near.as_ref().map(|near| near.store.stats())
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Arc<Shared> {
         self.far.shared()
     }
 
@@ -149,6 +156,35 @@ impl TieredStore {
             age.is_some_and(|age| age < near.good_for)
         };
         self.ears.has_heard(seen.session, now) || confirmed()
+    }
+
+    /// Copies what a look into Redis finds.
+    async fn copied<T: Default>(
+        &self,
+        key: &Key,
+        looked: impl Future<Output = Result<(Looked, T), StoreError>>,
+    ) -> Result<(Looked, T), StoreError> {
+        let Some(near) = &self.near else {
+            return looked.await;
+        };
+        let changes = self.ears.changes.seen(key);
+        let session = self.ears.session();
+        let at = self.clock.instant();
+        let Ok((mut looked, more)) = looked.await else {
+            // What comes instead may be copied for a while, though not be stored in Redis.
+            let seen = Seen {
+                number: self.shared().known_purges(),
+                at: Some(at),
+                ..Seen::NOTHING
+            };
+            return Ok((Looked { record: None, seen }, T::default()));
+        };
+        looked.seen.session = session;
+        match &looked.record {
+            Some(record) => self.keep(near, key, record.clone(), looked.seen, changes),
+            None => near.store.forget(key),
+        }
+        Ok((looked, more))
     }
 
     /// Copies what is in Redis since it was `seen`, unless the key has changed after `changes`.
@@ -191,34 +227,45 @@ impl Store for TieredStore {
         let near = self.near.as_ref()?;
         let (record, copied) = near.store.copy_at_hand(key)?;
         let holds = copied.holds.load(Ordering::Acquire) == self.shared().known_purges();
-        (holds && self.is_sure(near, copied.seen, near.clock.instant())).then_some(record)
+        (holds && self.is_sure(near, copied.seen, self.clock.instant())).then_some(record)
     }
 
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
-        let Some(near) = &self.near else {
-            return self.far.get(key).await;
-        };
-        if let Some(looked) = self.copy(near, key) {
+        if let Some(near) = &self.near
+            && let Some(looked) = self.copy(near, key)
+        {
             return Ok(looked);
         }
-        let changes = self.ears.changes.seen(key);
-        let session = self.ears.session();
-        let at = near.clock.instant();
-        let Ok(mut looked) = self.far.get(key).await else {
-            // What comes instead may be copied for a while, though not be stored in Redis.
-            let seen = Seen {
-                number: self.shared().known_purges(),
-                at: Some(at),
-                ..Seen::NOTHING
-            };
-            return Ok(Looked { record: None, seen });
-        };
-        looked.seen.session = session;
-        match &looked.record {
-            Some(record) => self.keep(near, key, record.clone(), looked.seen, changes),
-            None => near.store.forget(key),
+        // In a box: a hit in memory is not to carry around what it takes to ask Redis.
+        let looked = Box::pin(async { Ok((self.far.get(key).await?, ())) });
+        Ok(self.copied(key, looked).await?.0)
+    }
+
+    async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
+        if ask == Ask::IfMissing
+            && let Some(near) = &self.near
+            && let Some(looked) = self.copy(near, key)
+        {
+            return Ok((looked, Turn::Free));
         }
-        Ok(looked)
+        // Who does not hear that another is done does not wait for it.
+        let claim = self.hears().then(|| self.shared().claim(key)).flatten();
+        let Some(claim) = claim else {
+            return Ok((self.get(key).await?, Turn::Free));
+        };
+        let expecting = self.ears.expect(key);
+        let looked = Box::pin(self.shared().look_and_ask(key, &claim, ask));
+        let (looked, holder) = self.copied(key, looked).await?;
+        let turn = match holder {
+            Holder::Nobody => Turn::Free,
+            Holder::Us => Turn::Mine(Lease::of(claim)),
+            Holder::Another(left) => Turn::Others(Wait::new(expecting.over(left))),
+        };
+        Ok((looked, turn))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {

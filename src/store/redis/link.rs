@@ -122,7 +122,8 @@ impl Link {
             return Err(CallError::Open);
         }
         let left = Left::after(self);
-        let result = self.attempt(within, run).await;
+        // In a box: those who wait for a call are not to be as large as all that it takes.
+        let result = Box::pin(self.attempt(within, run)).await;
         left.stayed();
         match result.as_ref().err().map(Trouble::of) {
             None | Some(Trouble::Refused) => self.breaker.success(),

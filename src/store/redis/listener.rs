@@ -17,11 +17,15 @@ use fred::{
     interfaces::{ClientLike, EventInterface, PubsubInterface},
     types::Message,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
 
 use super::{
     Shared, Task,
     scripts::{Event, Way},
+    table::Table,
 };
 use crate::{
     policy::{Key, Purge},
@@ -44,6 +48,14 @@ pub(in crate::store) struct Ears {
     /// The keys that changed.
     pub(in crate::store) changes: Changes,
     told: RwLock<Vec<Told>>,
+    /// Those who wait until somebody has fetched something.
+    waiting: Table<watch::Sender<()>>,
+}
+
+/// Waits to hear that somebody is done.
+pub(in crate::store) struct Expecting {
+    told: watch::Receiver<()>,
+    _landed: Arc<watch::Sender<()>>,
 }
 
 /// Drops the copy of one key, or with all of its variants.
@@ -65,6 +77,7 @@ impl Ears {
             since,
             changes: Changes::new(),
             told: RwLock::default(),
+            waiting: Table::new(),
         }
     }
 
@@ -83,6 +96,22 @@ impl Ears {
         all.push(told);
     }
 
+    /// Begins to wait until the fetch of a key by somebody else is done.
+    pub(in crate::store) fn expect(&self, key: &Key) -> Expecting {
+        let landed = self.waiting.get_or(key, || watch::Sender::new(()));
+        Expecting {
+            told: landed.subscribe(),
+            _landed: landed,
+        }
+    }
+
+    /// Nobody can be waited for who is not heard.
+    fn expect_nothing(&self) {
+        for landed in self.waiting.all() {
+            landed.send_replace(());
+        }
+    }
+
     fn tell(&self, purge: &Purge) {
         let all = self.told.read().unwrap_or_else(PoisonError::into_inner);
         all.iter().for_each(|told| told(purge));
@@ -91,6 +120,13 @@ impl Ears {
     fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.since).as_nanos();
         u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+impl Expecting {
+    /// Ends when it was heard, or after so long.
+    pub(in crate::store) async fn over(mut self, at_most: Duration) {
+        let _ = timeout(at_most, self.told.changed()).await;
     }
 }
 
@@ -117,6 +153,8 @@ impl Listener {
     async fn run(self) {
         loop {
             let _ended = self.session().await;
+            self.ears.heard_until.store(0, Ordering::Release);
+            self.ears.expect_nothing();
             sleep(PAUSE).await;
         }
     }
@@ -183,6 +221,11 @@ impl Listener {
                     let until = self.ears.nanos(*sent + self.good_for);
                     self.ears.heard_until.fetch_max(until, Ordering::AcqRel);
                     beats.pop_front();
+                }
+            }
+            Event::Landed => {
+                if let Some(landed) = self.ears.waiting.find(&key()?) {
+                    landed.send_replace(());
                 }
             }
             // Who removed it may have left before it was done.

@@ -18,22 +18,27 @@ mod breaker;
 mod config;
 mod journal;
 mod keeper;
+#[cfg(feature = "memory")]
+mod leases;
 mod link;
 #[cfg(feature = "memory")]
 mod listener;
 mod scripts;
 mod sweep;
+#[cfg(feature = "memory")]
+mod table;
 mod url;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fred::interfaces::KeysInterface;
+use fred::{
+    clients::{Client, WithOptions},
+    interfaces::KeysInterface,
+};
 use tokio::sync::watch;
 
 pub(super) use self::keeper::Task;
-#[cfg(feature = "memory")]
-pub(super) use self::listener::Ears;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
     journal::{Journal, Reach},
@@ -41,6 +46,12 @@ use self::{
     link::{CallError, Link},
     scripts::Way,
 };
+#[cfg(feature = "memory")]
+use self::{leases::Claim, table::Table};
+#[cfg(feature = "memory")]
+pub(super) use self::{leases::Holder, listener::Ears};
+#[cfg(feature = "memory")]
+use super::Ask;
 use super::{
     EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told, codec,
 };
@@ -78,6 +89,8 @@ pub(super) struct Shared {
     link: Arc<Link>,
     config: RedisConfig,
     journal: Journal,
+    #[cfg(feature = "memory")]
+    claims: Table<Claim>,
     clock: Clock,
 }
 
@@ -100,6 +113,8 @@ impl RedisStore {
             link: Arc::new(link),
             config,
             journal: Journal::new(),
+            #[cfg(feature = "memory")]
+            claims: Table::new(),
             clock: Clock::system(),
         });
         let (keeper, state) = Keeper::start(Arc::clone(&shared));
@@ -192,6 +207,28 @@ impl Shared {
 
     /// Reads what is under a key, and how far the journal is, in one go.
     async fn look(&self, key: &Key) -> Result<Looked, StoreError> {
+        let (looked, ()) = self.look_and(key, async |_| ()).await?;
+        Ok(looked)
+    }
+
+    /// The same, and asks for a lease.
+    #[cfg(feature = "memory")]
+    pub(super) async fn look_and_ask(
+        &self,
+        key: &Key,
+        claim: &Claim,
+        ask: Ask,
+    ) -> Result<(Looked, Holder), StoreError> {
+        let asking = async |client: WithOptions<Client>| claim.ask(&client, ask).await;
+        self.look_and(key, asking).await
+    }
+
+    /// The same, and something else before the record is read.
+    async fn look_and<T, F: Future<Output = T>>(
+        &self,
+        key: &Key,
+        before: impl FnOnce(WithOptions<Client>) -> F,
+    ) -> Result<(Looked, T), StoreError> {
         let name = self.name(key);
         let journal = self.journal_name();
         // A range, so that a huge value that somebody put there is not fetched: it comes cut,
@@ -202,17 +239,18 @@ impl Shared {
         let _turn = self.link.turn()?;
         let found = self.link.call(self.config.timeout, async |client| {
             // The journal comes first: what it does not tell of was purged after this began.
-            let (reach, bytes) = tokio::join!(
+            let (reach, before, bytes) = tokio::join!(
                 Reach::ask(&client, journal),
+                before(client.clone()),
                 client.getrange::<Bytes, _>(name, 0, largest)
             );
             match bytes {
-                Ok(bytes) => Ok((reach?, bytes)),
-                Err(error) if scripts::is_wrong_type(&error) => Ok((reach?, Bytes::new())),
+                Ok(bytes) => Ok((reach?, before, bytes)),
+                Err(error) if scripts::is_wrong_type(&error) => Ok((reach?, before, Bytes::new())),
                 Err(error) => Err(error),
             }
         });
-        let (reach, bytes) = found.await?;
+        let (reach, before, bytes) = found.await?;
         let number = match reach {
             Some(reach) if reach.number >= known => {
                 if reach.number > self.journal.number() {
@@ -246,7 +284,7 @@ impl Shared {
             session: 0,
             at: Some(at),
         };
-        Ok(Looked { record, seen })
+        Ok((Looked { record, seen }, before))
     }
 
     /// Forgets in Redis what a purge concerns that Redis could not be told when it was made.

@@ -89,6 +89,9 @@ pub(in crate::store) enum Event {
     Removed,
     /// A record was replaced, or got a new head.
     Changed,
+    /// Who fetched something is done.
+    #[cfg(feature = "memory")]
+    Landed,
     /// Whoever sent it can hear.
     #[cfg(feature = "memory")]
     Beat,
@@ -102,6 +105,8 @@ impl Event {
             Event::Removed => b'U',
             Event::Changed => b'C',
             #[cfg(feature = "memory")]
+            Event::Landed => b'L',
+            #[cfg(feature = "memory")]
             Event::Beat => b'B',
         };
         [&[kind][..], &sender.to_be_bytes(), of].concat().into()
@@ -114,6 +119,7 @@ impl Event {
             b'J' => Event::Journal,
             b'U' => Event::Removed,
             b'C' => Event::Changed,
+            b'L' => Event::Landed,
             b'B' => Event::Beat,
             _ => return None,
         };

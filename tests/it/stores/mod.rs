@@ -5,6 +5,7 @@
 mod coherence;
 mod deployments;
 mod failures;
+mod leases;
 mod memory;
 mod redis;
 mod versions;

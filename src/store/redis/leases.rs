@@ -1,0 +1,164 @@
+//! Leases: of all instances, one fetches a key while the others wait.
+//!
+//! A lease is a key of its own beside the record's, with an expiry: who dies with it makes the
+//! others wait no longer than that. It is taken in the same go as the lookup, by a script that sees
+//! whether there is a record, and before the record is read: where it finds neither a record nor a
+//! lease, all that was fetched before is stored. Its value is a number that only this instance
+//! knows, or nothing when each had better fetch for itself for a while.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fred::{
+    clients::{Client, WithOptions},
+    interfaces::ClientLike,
+    types::{ClusterHash, CustomCommand, Value},
+};
+use tokio::runtime::Handle;
+
+use super::{
+    Shared,
+    scripts::{Event, Way},
+};
+use crate::{
+    policy::Key,
+    store::{Ask, codec, random, turn::Claimed},
+};
+
+/// How long a lease lasts, and so how long anybody waits for one, in milliseconds.
+const LASTS: i64 = 3000;
+
+/// How long nobody waits for what was of no use to others, in milliseconds.
+const IN_VAIN: i64 = 10_000;
+
+/// Takes the lease where there is no record. Answers how many milliseconds another has it for, 0
+/// if it is ours, and -1 if there is nothing to wait for.
+const TAKE: &str = r"
+if ARGV[3] == '' then
+  local start = redis.pcall('GETRANGE', KEYS[1], 0, 5)
+  if type(start) ~= 'string' then return -1 end
+  if string.sub(start, 1, 5) == ARGV[4] and string.sub(start, 6, 6) ~= 'G' then return -1 end
+end
+local who = redis.call('GET', KEYS[2])
+if who == '' then return -1 end
+if not who then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
+if not who or who == ARGV[1] then return 0 end
+return math.max(redis.call('PTTL', KEYS[2]), 1)";
+
+/// Ends the lease, and tells those who wait.
+const END: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], '', 'PX', ARGV[2]) end
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+return 1";
+
+/// A lease that the requests of this instance ask for. It ends when the last of them is done.
+pub(in crate::store) struct Claim {
+    shared: Arc<Shared>,
+    key: Key,
+    name: String,
+    token: Bytes,
+    /// How often it was asked for, save where another has it.
+    asked: AtomicI64,
+    in_vain: AtomicBool,
+}
+
+/// Who has a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) enum Holder {
+    #[default]
+    Nobody,
+    Us,
+    /// For so long.
+    Another(Duration),
+}
+
+impl Shared {
+    /// The lease of a key, to be asked for; none where a cluster might keep it elsewhere than the
+    /// record.
+    pub(in crate::store) fn claim(self: &Arc<Self>, key: &Key) -> Option<Arc<Claim>> {
+        let record = self.name(key);
+        if record.contains(['{', '}']) {
+            return None;
+        }
+        Some(self.claims.get_or(key, || Claim {
+            shared: Arc::clone(self),
+            key: key.clone(),
+            // Not the name of a record: see `sweep::is_ours`.
+            name: format!("{}::lease:{{{record}}}", self.config.prefix),
+            token: Bytes::copy_from_slice(&random().to_be_bytes()),
+            asked: AtomicI64::new(0),
+            in_vain: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Claim {
+    /// Asks for it, as part of a call.
+    pub(super) async fn ask(&self, client: &WithOptions<Client>, ask: Ask) -> Holder {
+        let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
+        let always = match ask {
+            Ask::Always => "1",
+            Ask::IfMissing => "",
+        };
+        let args: Vec<Value> = vec![
+            TAKE.into(),
+            2.into(),
+            self.shared.name(&self.key).into(),
+            self.name.as_str().into(),
+            self.token.clone().into(),
+            LASTS.into(),
+            always.into(),
+            codec::start().into(),
+        ];
+        // Before the answer: who leaves until then may have it.
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        let held = client.custom::<i64, Value>(eval, args).await;
+        let holder = match held.map(u64::try_from) {
+            Ok(Ok(0)) => return Holder::Us,
+            Ok(Ok(left)) => Holder::Another(Duration::from_millis(left)),
+            Ok(Err(_)) => Holder::Nobody,
+            // No reason to wait.
+            Err(_) => return Holder::Nobody,
+        };
+        self.asked.fetch_sub(1, Ordering::AcqRel);
+        holder
+    }
+}
+
+impl Claimed for Claim {
+    fn is_in_vain(&self) {
+        self.in_vain.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return; // It expires.
+        };
+        if self.asked.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let keep: Value = match self.in_vain.load(Ordering::Acquire) {
+            true => IN_VAIN.into(),
+            false => "".into(),
+        };
+        let shared = Arc::clone(&self.shared);
+        let message = Event::Landed.message(shared.sender(), self.key.as_str().as_bytes());
+        let (name, token) = (self.name.clone(), self.token.clone());
+        runtime.spawn(async move {
+            let args = vec![token.into(), keep, shared.channel().into(), message.into()];
+            let (within, script) = (shared.write_timeout(), END.to_owned());
+            let ended = Way::Open.eval::<i64>(&shared.link, within, script, name, args);
+            ended.await // If it fails, the lease expires.
+        });
+    }
+}
