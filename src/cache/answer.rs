@@ -26,7 +26,7 @@ pub(super) fn entry<S, B>(
     outcome: Outcome,
 ) -> Response<ResponseBody<B>> {
     let (head, payload) = (&*entry.head, &entry.body);
-    let mut res = match unmet(&core.policy, req, head) {
+    let res = match unmet(&core.policy, req, head) {
         Some(res) => res,
         None => {
             let length = payload.data().len() as u64;
@@ -37,12 +37,7 @@ pub(super) fn entry<S, B>(
             }
         }
     };
-    res.headers_mut().insert(AGE, seconds::age(age));
-    if core.inspect.is_some() {
-        res.extensions_mut().insert(payload.verdict().clone());
-    }
-    tell(&mut res, outcome);
-    res
+    stored(core, res, entry, age, outcome)
 }
 
 /// Answers a plain request with a fresh stored response.
@@ -52,12 +47,23 @@ pub(super) fn plainly<S, B>(
     age: u64,
     ttl: i64,
 ) -> Response<ResponseBody<B>> {
-    let mut res = with_head(&entry.head, ResponseBody::stored(&entry.body));
+    let res = with_head(&entry.head, ResponseBody::stored(&entry.body));
+    stored(core, res, entry, age, Outcome::hit(ttl))
+}
+
+/// Says of a response that was made of what is stored how old it is, and what the cache did.
+fn stored<S, B>(
+    core: &Core<S>,
+    mut res: Response<B>,
+    entry: &Entry,
+    age: u64,
+    outcome: Outcome,
+) -> Response<B> {
     res.headers_mut().insert(AGE, seconds::age(age));
     if core.inspect.is_some() {
         res.extensions_mut().insert(entry.body.verdict().clone());
     }
-    tell(&mut res, Outcome::hit(ttl));
+    tell(&mut res, outcome);
     res
 }
 

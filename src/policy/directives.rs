@@ -12,9 +12,11 @@ use http::{
     header::{CACHE_CONTROL, PRAGMA},
 };
 
-use sfv::BareItemFromInput as BareItem;
-
-use super::{date::MAX_DELTA, hop, list, structured};
+use super::{
+    date::MAX_DELTA,
+    hop, list,
+    structured::{self, BareItem, Member},
+};
 
 /// The targeted fields that this cache follows, the first first (RFC 9213 §2.2).
 pub(super) const TARGETS: [HeaderName; 2] = [
@@ -105,9 +107,11 @@ impl ResponseDirectives {
         for (directive, value) in structured::dictionary(&line)? {
             let takes_names = matches!(directive, "no-cache" | "private");
             let argument = match value {
-                Some(BareItem::Boolean(true)) => None,
-                Some(BareItem::Integer(number)) => Some(number.to_string()),
-                Some(BareItem::String(names)) if takes_names => Some(names.as_str().to_owned()),
+                Member::Item(BareItem::Boolean(true)) => None,
+                Member::Item(BareItem::Integer(number)) => Some(number.to_string()),
+                Member::Item(BareItem::String(names)) if takes_names => {
+                    Some(names.as_str().to_owned())
+                }
                 // Another type than the directive's is not coerced: it cannot be read.
                 _ => Some(String::new()),
             };

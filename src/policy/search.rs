@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::{
     Key,
-    structured::{self, Member},
+    structured::{self, BareItem, Member},
 };
 
 const NO_VARY_SEARCH: HeaderName = HeaderName::from_static("no-vary-search");
@@ -45,17 +45,19 @@ impl Rule {
     /// §5: `None` is the default variance, which is also that of whatever is malformed.
     pub(super) fn parse(headers: &HeaderMap) -> Option<Rule> {
         let line = structured::line(headers, &NO_VARY_SEARCH)?;
-        let members = structured::members(&line)?;
+        let members = structured::dictionary(&line)?;
         let ordered = match members.get("key-order") {
             None => true,
-            Some(Member::Boolean(any)) => !any,
+            Some(Member::Item(BareItem::Boolean(any))) => !any,
             Some(_) => return None,
         };
         let (names, only) = match (members.get("params"), members.get("except")) {
-            (None | Some(Member::Boolean(false)), None) => (&[][..], false),
+            (None | Some(Member::Item(BareItem::Boolean(false))), None) => (&[][..], false),
             (Some(Member::Strings(names)), None) => (&names[..], false),
-            (Some(Member::Boolean(true)), None) => (&[][..], true),
-            (Some(Member::Boolean(true)), Some(Member::Strings(names))) => (&names[..], true),
+            (Some(Member::Item(BareItem::Boolean(true))), None) => (&[][..], true),
+            (Some(Member::Item(BareItem::Boolean(true))), Some(Member::Strings(names))) => {
+                (&names[..], true)
+            }
             _ => return None,
         };
         let is_default = names.is_empty() && !only && ordered;

@@ -1,31 +1,38 @@
 //! Structured fields (RFC 9651): strict, and whole or not at all.
 
-mod members;
-
 use std::{borrow::Cow, collections::BTreeMap, convert::Infallible};
 
 use http::{HeaderMap, HeaderName};
+pub(super) use sfv::BareItemFromInput as BareItem;
 use sfv::{
-    BareItemFromInput as BareItem, KeyRef, Parser,
+    KeyRef, Parser,
     visitor::{
         DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor,
         ParameterVisitor,
     },
 };
 
-pub(super) use self::members::{Member, members};
+/// What a member of a list or a dictionary is, without parameters.
+#[derive(Debug, Default)]
+pub(super) enum Member<'a> {
+    /// An item.
+    Item(BareItem<'a>),
+    /// An inner list of Strings.
+    Strings(Vec<String>),
+    /// An inner list of something else.
+    #[default]
+    Other,
+}
 
-/// The members of a dictionary. An inner list, which no field that is read here may have, is
-/// `None`.
 #[derive(Default)]
-struct Members<'a>(BTreeMap<&'a str, Option<BareItem<'a>>>);
+struct Dictionary<'a>(BTreeMap<&'a str, Member<'a>>);
 
-/// The members of a list; the same.
 #[derive(Default)]
-struct Items<'a>(Vec<Option<BareItem<'a>>>);
+struct List<'a>(Vec<Member<'a>>);
 
-/// Where a member goes. Parameters are ignored.
-struct Place<'p, 'a>(&'p mut Option<BareItem<'a>>);
+/// Where a member goes, or a piece of an inner list. Parameters are ignored.
+struct Place<'p, 'a>(&'p mut Member<'a>);
+struct Piece<'p, 'a>(&'p mut Member<'a>);
 
 /// All lines of a field as one, `None` where there is none.
 pub(super) fn line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
@@ -41,28 +48,28 @@ pub(super) fn line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<
 
 /// The members of a dictionary, of several with one key the last; `None` when it is malformed or
 /// empty.
-pub(super) fn dictionary(line: &[u8]) -> Option<BTreeMap<&str, Option<BareItem<'_>>>> {
-    let members: Members<'_> = Parser::new(line).parse_dictionary().ok()?;
+pub(super) fn dictionary(line: &[u8]) -> Option<BTreeMap<&str, Member<'_>>> {
+    let members: Dictionary<'_> = Parser::new(line).parse_dictionary().ok()?;
     (!members.0.is_empty()).then_some(members.0)
 }
 
 /// The members of a list of Strings; `None` when it is malformed, or something else is in it.
 pub(super) fn strings(line: &[u8]) -> Option<Vec<String>> {
-    let items: Items<'_> = Parser::new(line).parse_list().ok()?;
-    let string = |item: Option<BareItem<'_>>| match item? {
-        BareItem::String(text) => Some(text.as_str().to_owned()),
+    let members: List<'_> = Parser::new(line).parse_list().ok()?;
+    let string = |member: Member<'_>| match member {
+        Member::Item(BareItem::String(text)) => Some(text.as_str().to_owned()),
         _ => None,
     };
-    items.0.into_iter().map(string).collect()
+    members.0.into_iter().map(string).collect()
 }
 
-impl<'a> DictionaryVisitor<'a> for Members<'a> {
+impl<'a> DictionaryVisitor<'a> for Dictionary<'a> {
     type Out = Self;
     type Error = Infallible;
 
     fn entry(&mut self, key: &'a KeyRef) -> Result<impl EntryVisitor<'a>, Infallible> {
         let place = self.0.entry(key.as_str()).or_default();
-        *place = None;
+        *place = Member::Other;
         Ok(Place(place))
     }
 
@@ -71,12 +78,12 @@ impl<'a> DictionaryVisitor<'a> for Members<'a> {
     }
 }
 
-impl<'a> ListVisitor<'a> for Items<'a> {
+impl<'a> ListVisitor<'a> for List<'a> {
     type Out = Self;
     type Error = Infallible;
 
     fn entry(&mut self) -> Result<impl EntryVisitor<'a>, Infallible> {
-        Ok(Place(self.0.push_mut(None)))
+        Ok(Place(self.0.push_mut(Member::Other)))
     }
 
     fn finish(self) -> Result<Self, Infallible> {
@@ -92,7 +99,8 @@ impl<'a> EntryVisitor<'a> for Place<'_, 'a> {
     }
 
     fn inner_list(self) -> Result<impl InnerListVisitor<'a>, Infallible> {
-        Ok(Ignored)
+        *self.0 = Member::Strings(Vec::new());
+        Ok(self)
     }
 }
 
@@ -104,7 +112,37 @@ impl<'a> ItemVisitor<'a> for Place<'_, 'a> {
         self,
         item: BareItem<'a>,
     ) -> Result<impl ParameterVisitor<'a, Out = ()>, Infallible> {
-        *self.0 = Some(item);
+        *self.0 = Member::Item(item);
+        Ok(Ignored)
+    }
+}
+
+impl<'a> InnerListVisitor<'a> for Place<'_, 'a> {
+    type Error = Infallible;
+
+    fn item(&mut self) -> Result<impl ItemVisitor<'a>, Infallible> {
+        Ok(Piece(self.0))
+    }
+
+    fn finish(self) -> Result<impl ParameterVisitor<'a>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'a> ItemVisitor<'a> for Piece<'_, 'a> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        item: BareItem<'a>,
+    ) -> Result<impl ParameterVisitor<'a, Out = ()>, Infallible> {
+        match (self.0, item) {
+            (Member::Strings(strings), BareItem::String(text)) => {
+                strings.push(text.as_str().to_owned());
+            }
+            (list, _) => *list = Member::Other,
+        }
         Ok(Ignored)
     }
 }
@@ -118,6 +156,13 @@ mod tests {
 
     fn listed(line: &str) -> Option<Vec<String>> {
         strings(line.as_bytes())
+    }
+
+    fn number(member: &Member<'_>) -> i64 {
+        match member {
+            Member::Item(item) => item.as_integer().unwrap().into(),
+            other => panic!("{other:?} is no number"),
+        }
     }
 
     #[test]
@@ -144,8 +189,17 @@ mod tests {
         assert!(broken.is_none(), "an error anywhere spoils all of it");
         let members = dictionary(b"a=1;x=y, b, a=(1 2), b=2;x").unwrap();
         assert_eq!(members.len(), 2);
-        assert!(members["a"].is_none());
-        assert_eq!(members["b"].as_ref().unwrap().as_integer(), Some(2.into()));
+        assert!(matches!(members["a"], Member::Other));
+        assert_eq!(number(&members["b"]), 2);
+        let lists = dictionary(b"a=(\"x\" \"y z\";p);q, b=(), c=(\"x\" 1), d=(1 \"x\")").unwrap();
+        let strings = |key| match &lists[key] {
+            Member::Strings(strings) => Some(strings.join("|")),
+            _ => None,
+        };
+        assert_eq!(
+            ["a", "b", "c", "d"].map(strings),
+            [Some("x|y z".into()), Some(String::new()), None, None]
+        );
         assert!(dictionary(b"").is_none());
     }
 
@@ -160,7 +214,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = (dictionary(&bytes), strings(&bytes), members(&bytes));
+            let _ = (dictionary(&bytes), strings(&bytes));
         }
 
         #[test]
@@ -171,7 +225,7 @@ mod tests {
             let line: Vec<_> = numbers.iter().map(|(key, number)| format!("{key}={number};p")).collect();
             let line = line.join(",");
             let read: BTreeMap<String, i64> = dictionary(line.as_bytes()).unwrap().into_iter()
-                .map(|(key, item)| (key.to_owned(), item.unwrap().as_integer().unwrap().into()))
+                .map(|(key, member)| (key.to_owned(), number(&member)))
                 .collect();
             prop_assert_eq!(read, numbers);
         }

@@ -138,7 +138,13 @@ async fn a_slow_body_is_no_slow_head() {
     let larder = Larder::before(&origin.url(), &["--header-timeout=0.05"]).await;
     let head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo";
     let mut talk = larder.talk(head).await;
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // A head that began later is late by now, and so this one would be.
+    let late = larder
+        .talk(b"GET /x HTTP/1.1\r\nX: ")
+        .await
+        .hear_out()
+        .await;
+    assert!(late.starts_with("HTTP/1.1 408 "), "{late}");
     talk.say(b"dy").await;
     assert!(talk.hear("\"/x\"").await.starts_with("HTTP/1.1 200 "));
 }
