@@ -140,44 +140,35 @@ async fn tell_of_redis(mut state: tokio::sync::watch::Receiver<Availability>, ur
 macro_rules! ask {
     ($backend:expr, $store:ident => $question:expr) => {
         match $backend {
-            Backend::Memory($store) => $question.await,
-            Backend::Redis($store) => $question.await,
+            Backend::Memory($store) => $question,
+            Backend::Redis($store) => $question,
         }
     };
 }
 
 impl Store for Backend {
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
-        ask!(self, store => store.get(key))
+        ask!(self, store => store.get(key).await)
     }
 
     async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
-        ask!(self, store => store.get_or_turn(key, ask))
+        ask!(self, store => store.get_or_turn(key, ask).await)
     }
 
     fn is_shared(&self) -> bool {
-        match self {
-            Backend::Memory(store) => store.is_shared(),
-            Backend::Redis(store) => store.is_shared(),
-        }
+        ask!(self, store => store.is_shared())
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
-        ask!(self, store => store.peek(key))
+        ask!(self, store => store.peek(key).await)
     }
 
     fn at_hand(&self, key: &str) -> Option<Record> {
-        match self {
-            Backend::Memory(store) => store.at_hand(key),
-            Backend::Redis(store) => store.at_hand(key),
-        }
+        ask!(self, store => store.at_hand(key))
     }
 
     fn is_local(&self) -> bool {
-        match self {
-            Backend::Memory(store) => store.is_local(),
-            Backend::Redis(store) => store.is_local(),
-        }
+        ask!(self, store => store.is_local())
     }
 
     async fn put(
@@ -187,7 +178,7 @@ impl Store for Backend {
         keep: Duration,
         seen: Seen,
     ) -> Result<(), StoreError> {
-        ask!(self, store => store.put(key, record, keep, seen))
+        ask!(self, store => store.put(key, record, keep, seen).await)
     }
 
     async fn refresh(
@@ -198,30 +189,27 @@ impl Store for Backend {
         keep: Duration,
         seen: Seen,
     ) -> Result<bool, StoreError> {
-        ask!(self, store => store.refresh(key, old, head, keep, seen))
+        ask!(self, store => store.refresh(key, old, head, keep, seen).await)
     }
 
     async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
-        ask!(self, store => store.remove(key))
+        ask!(self, store => store.remove(key).await)
     }
 
     async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
-        ask!(self, store => store.announce(purge))
+        ask!(self, store => store.announce(purge).await)
     }
 
     async fn swept(&self, at: Seen) -> Result<(), StoreError> {
-        ask!(self, store => store.swept(at))
+        ask!(self, store => store.swept(at).await)
     }
 
     fn listen(&self, told: Told) {
-        match self {
-            Backend::Memory(store) => store.listen(told),
-            Backend::Redis(store) => store.listen(told),
-        }
+        ask!(self, store => store.listen(told))
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
-        ask!(self, store => store.clear())
+        ask!(self, store => store.clear().await)
     }
 
     async fn sweep(
@@ -230,6 +218,6 @@ impl Store for Backend {
         at: Option<Seen>,
         judge: &Judge<'_>,
     ) -> Result<(), StoreError> {
-        ask!(self, store => store.sweep(start, at, judge))
+        ask!(self, store => store.sweep(start, at, judge).await)
     }
 }
