@@ -6,19 +6,21 @@
 //! the writer waits for the slowest. A writer that is dropped has failed, it has not finished.
 //! Knows bytes, and nothing of HTTP but that a body may end in trailers.
 
+mod reader;
+
 use std::{
     collections::VecDeque,
     error::Error,
-    fmt, mem,
-    ops::Range,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
 use tower::BoxError;
+
+pub(super) use self::reader::Reader;
 
 /// Bytes that may wait for the slowest reader of a recording that only passes.
 const WINDOW: u64 = 256 * 1024;
@@ -29,14 +31,6 @@ pub(super) struct Recorder(Arc<Tape>);
 /// Where readers come from. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Recording(Arc<Tape>);
-
-/// One reading end.
-pub(super) struct Reader {
-    tape: Arc<Tape>,
-    seat: usize,
-    /// The bytes that are read, where it is not all.
-    only: Option<Range<u64>>,
-}
 
 struct Tape {
     /// The length that was announced for the body.
@@ -320,122 +314,6 @@ impl Recording {
     /// Whether all of the body is there.
     pub(super) fn is_finished(&self) -> bool {
         matches!(self.0.lock().ending, Some(Ending::Finished(_)))
-    }
-}
-
-// === impl Reader ===
-
-impl Reader {
-    /// Reads these bytes only, and ends with the last of them. What breaks off before is an error;
-    /// trailers, which are about the whole, are not read.
-    pub(super) fn only(mut self, bytes: Range<u64>) -> Self {
-        self.only = Some(bytes);
-        self
-    }
-
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
-        let mut state = self.tape.lock();
-        let state = &mut *state;
-        loop {
-            let Some(place) = state.readers[self.seat].as_mut() else {
-                return Poll::Ready(None);
-            };
-            if place.done {
-                return Poll::Ready(None);
-            }
-            if place.cut {
-                return Poll::Ready(Some(Err(Interrupted {
-                    why: "the reader was too slow for the others",
-                    source: None,
-                })));
-            }
-            let Some(piece) = state.pieces.get(place.next - state.first) else {
-                break;
-            };
-            let (at, piece) = (place.read, piece.clone());
-            place.next += 1;
-            place.read += piece.len() as u64;
-            let wanted = cut(piece, at, self.only.as_ref());
-            let end = self.only.as_ref().map(|only| only.end);
-            place.done = end.is_some_and(|end| place.read >= end);
-            state.let_go();
-            if !wanted.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(wanted))));
-            }
-        }
-        let Some(place) = state.readers[self.seat].as_mut() else {
-            return Poll::Ready(None);
-        };
-        match &state.ending {
-            None => {
-                place.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            Some(Ending::Failed(why)) => Poll::Ready(Some(Err(why.clone()))),
-            Some(Ending::Finished(trailers)) => {
-                let unread = !mem::replace(&mut place.trailers_read, true);
-                let trailers = trailers.as_ref().filter(|_| unread);
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers((**trailers).clone()))))
-            }
-        }
-    }
-
-    pub(super) fn is_end_stream(&self) -> bool {
-        let state = self.tape.lock();
-        let Some(place) = state.readers[self.seat]
-            .as_ref()
-            .filter(|place| !place.done)
-        else {
-            return true;
-        };
-        let all_read = !place.cut && place.next == state.first + state.pieces.len();
-        match &state.ending {
-            Some(Ending::Finished(trailers)) => {
-                all_read && (trailers.is_none() || place.trailers_read)
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn size_hint(&self) -> SizeHint {
-        let state = self.tape.lock();
-        let place = state.readers[self.seat].as_ref();
-        if let Some(only) = &self.only {
-            let from = place.map_or(only.end, |place| place.read.max(only.start));
-            return SizeHint::with_exact(only.end.saturating_sub(from));
-        }
-        let read = place.map_or(0, |place| place.read);
-        let mut hint = SizeHint::new();
-        match (&state.ending, self.tape.length) {
-            (Some(Ending::Finished(None)), _) => hint.set_exact(state.written - read),
-            (Some(Ending::Finished(Some(_))), _) => hint.set_lower(state.written - read),
-            (_, Some(length)) => hint.set_exact(length.saturating_sub(read)),
-            (_, None) => hint.set_lower(state.written.saturating_sub(read)),
-        }
-        hint
-    }
-}
-
-/// What of a piece, whose first byte is the one `at`, lies within `only`.
-fn cut(piece: Bytes, at: u64, only: Option<&Range<u64>>) -> Bytes {
-    let Some(only) = only else {
-        return piece;
-    };
-    let place = |byte: u64| {
-        let place = usize::try_from(byte.saturating_sub(at));
-        place.map_or(piece.len(), |place| place.min(piece.len()))
-    };
-    piece.slice(place(only.start)..place(only.end))
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.tape.lock();
-        state.readers[self.seat] = None;
-        state.let_go();
     }
 }
 
