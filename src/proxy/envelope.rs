@@ -118,8 +118,8 @@ fn upstream_request<Q>(
         headers.remove(header::AUTHORIZATION);
         headers.remove(header::COOKIE);
     }
-    fields::add_via(&mut headers, head.version);
     let mut request = Request::new(nothing);
+    *request.version_mut() = head.version;
     *request.method_mut() = Method::GET;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
@@ -191,7 +191,6 @@ fn envelope(head: &response::Parts, body: Bytes) -> Response<Spliced> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     pass_on(&PASSED_ON, &head.headers, headers);
-    fields::add_via(headers, head.version);
     let word = HeaderValue::from_static(if hit { "HIT" } else { "MISS" });
     headers.insert(X_CACHE, word);
     with_outcome(response, head)

@@ -1,5 +1,7 @@
 //! The reverse proxy: any path that is not larder's own, to the same path at the origin.
 
+use std::mem;
+
 use http::{Request, Response, Version, header, request};
 
 use super::{error::ApiError, fields, origin::Origin};
@@ -30,15 +32,26 @@ pub(super) fn prepare(head: &mut request::Parts) {
     for name in [header::HOST, header::EXPECT] {
         head.headers.remove(name);
     }
-    fields::add_via(&mut head.headers, head.version);
-    head.version = Version::HTTP_11;
 }
 
-/// The origin's response as it goes on to the client.
-pub(super) fn response<B>(mut response: Response<B>) -> Response<B> {
+/// The request as it goes on to the upstream: with larder in its `Via`.
+pub(super) fn outgoing<B>(mut request: Request<B>) -> Request<B> {
+    let version = mem::replace(request.version_mut(), Version::HTTP_11);
+    fields::add_via(request.headers_mut(), version);
+    request
+}
+
+/// The upstream's response as it comes to the cache: with larder in its `Via`, which is stored
+/// with it.
+pub(super) fn incoming<B>(mut response: Response<B>) -> Response<B> {
     let version = response.version();
     fields::add_via(response.headers_mut(), version);
-    // Of the version that larder speaks, not of the one that the origin does.
+    response
+}
+
+/// The response as it goes on to the client: of the version that larder speaks, not of the one
+/// that the origin does.
+pub(super) fn response<B>(mut response: Response<B>) -> Response<B> {
     *response.version_mut() = Version::HTTP_11;
     response
 }
@@ -60,7 +73,6 @@ mod tests {
         assert_eq!(sent.uri(), "https://api.test/v1/a/b?c=%20d");
         assert_eq!(sent.method(), "PUT");
         assert_eq!(sent.headers().get_all("accept").iter().count(), 2);
-        assert_eq!(sent.headers()["via"], "1.1 larder");
         assert!(!sent.headers().contains_key("host"));
         assert_eq!(*sent.body(), "body");
     }
@@ -82,13 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn a_response_names_what_it_came_in() {
-        let given = Response::builder()
-            .version(Version::HTTP_10)
-            .body(())
-            .unwrap();
-        let sent = response(given);
-        assert_eq!(sent.headers()["via"], "1.0 larder");
+    fn messages_name_what_they_came_in() {
+        let given = Request::get("/").version(Version::HTTP_2).body(()).unwrap();
+        let sent = outgoing(given);
+        assert_eq!(sent.headers()["via"], "2 larder");
         assert_eq!(sent.version(), Version::HTTP_11);
+
+        let given = Response::builder().version(Version::HTTP_10);
+        let come = incoming(given.body(()).unwrap());
+        assert_eq!(come.headers()["via"], "1.0 larder");
+        assert_eq!(come.version(), Version::HTTP_10);
+        assert_eq!(response(come).version(), Version::HTTP_11);
     }
 }

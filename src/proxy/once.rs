@@ -58,11 +58,11 @@ async fn fetch(inquiry: &Inquiry, policy: &Policy) -> Result<Fetched, String> {
     }
     let clock = Clock::system();
     let sent = clock.now();
-    let response = Request::from_parts(asked.clone(), Empty::<Bytes>::new());
-    let response = upstream.oneshot(response).await;
+    let request = Request::from_parts(asked.clone(), Empty::<Bytes>::new());
+    let response = upstream.oneshot(forward::outgoing(request)).await;
     let response = response.map_err(|error| format!("The URL could not be fetched: {error:#}."))?;
     let received = clock.now();
-    let (parts, body) = response.into_parts();
+    let (parts, body) = forward::incoming(response).into_parts();
     let head = policy.head(&asked, &parts, sent, received);
     let (keep, why) = match admit {
         Admit::Pass(reason) => (Keep::No(reason), Vec::new()),

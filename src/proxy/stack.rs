@@ -11,7 +11,7 @@ use super::{
     StartError,
     backend::Backend,
     config::{BackendKind, Config},
-    data,
+    data, forward,
     rescue::RescueLayer,
     target::Targets,
 };
@@ -102,6 +102,9 @@ impl Parts {
             .layer(self.metrics.upstream_layer())
             // Logs how the upstream answered, or that it did not.
             .layer(LogLayer::upstream())
+            // Says in both directions that larder was on the way.
+            .map_request(forward::outgoing)
+            .map_response(forward::incoming)
             .service(self.upstream.clone())
     }
 }
