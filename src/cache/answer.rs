@@ -7,7 +7,7 @@ use http::{
     request, response,
 };
 
-use super::{body::ResponseBody, core::Core, recording::Reader, seconds};
+use super::{body::ResponseBody, core::Core, quick::Hit, recording::Reader, seconds};
 use crate::{
     outcome::{Forward, Outcome},
     policy::{ByteRange, Head, Policy, Precondition, Reason, Selected, content_range},
@@ -41,14 +41,24 @@ pub(super) fn entry<S, B>(
 }
 
 /// Answers a plain request with a fresh stored response.
-pub(super) fn plainly<S, B>(
-    core: &Core<S>,
-    entry: &Entry,
-    age: u64,
-    ttl: i64,
-) -> Response<ResponseBody<B>> {
-    let res = with_head(&entry.head, ResponseBody::stored(&entry.body));
-    stored(core, res, entry, age, Outcome::hit(ttl))
+pub(super) fn hit<S, B>(core: &Core<S>, hit: Hit) -> Response<ResponseBody<B>> {
+    let mut res = hit.response(ResponseBody::stored(&hit.body));
+    let extensions = res.extensions_mut();
+    if core.inspect.is_some() {
+        extensions.insert(hit.body.verdict().clone());
+    }
+    extensions.insert(Outcome::hit(hit.ttl));
+    res
+}
+
+/// The fields alone of such an answer: nothing but the slots of the stored ones is written to,
+/// and the one that says `HIT` says it already.
+pub(super) fn fresh<B>(head: &Head, age: u64, ttl: i64, body: B) -> Response<B> {
+    let mut res = with_head(head, body);
+    let headers = res.headers_mut();
+    headers.insert(AGE, seconds::age(age));
+    tell_status(headers, status(&Outcome::hit(ttl)));
+    res
 }
 
 /// Says of a response that was made of what is stored how old it is, and what the cache did.
@@ -177,7 +187,12 @@ pub(super) fn passed<B>(parts: response::Parts, body: B) -> Response<ResponseBod
 /// Says in `X-Cache`, in `Cache-Status` (RFC 9211) and in the extensions what the cache did.
 pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
     let headers = res.headers_mut();
-    let status = status(&outcome);
+    tell_status(headers, status(&outcome));
+    headers.insert(X_CACHE, HeaderValue::from_static(outcome.word()));
+    res.extensions_mut().insert(outcome);
+}
+
+fn tell_status(headers: &mut HeaderMap, status: HeaderValue) {
     match headers.entry(CACHE_STATUS) {
         header::Entry::Vacant(none) => drop(none.insert(status)),
         header::Entry::Occupied(mut lines) => match lines.iter_mut().next_back() {
@@ -185,8 +200,6 @@ pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
             _ => lines.append(status),
         },
     }
-    headers.insert(X_CACHE, HeaderValue::from_static(outcome.word()));
-    res.extensions_mut().insert(outcome);
 }
 
 fn status(outcome: &Outcome) -> HeaderValue {

@@ -11,6 +11,8 @@ use std::{
 use http::request;
 use tower::Layer;
 
+#[cfg(feature = "proxy")]
+use super::quick::{self, Hit};
 use super::{
     budget::Budget,
     core::Core,
@@ -282,6 +284,17 @@ impl<S: Store> CacheHandle<S> {
     /// When the store could not be asked.
     pub async fn explain(&self, req: &request::Parts) -> Result<Explanation, StoreError> {
         self.core.explain(req).await
+    }
+
+    /// The stored response to a request whose key without variants is what `write` writes, if
+    /// it is at hand and answers it as it is: what the cache would answer with, too.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn at_hand(
+        &self,
+        req: &request::Parts,
+        write: impl FnOnce(&mut String),
+    ) -> Option<Hit> {
+        quick::find(&self.core, req, write)
     }
 
     /// The store.

@@ -41,6 +41,8 @@ mod service;
 mod share;
 mod shy;
 
+#[cfg(feature = "proxy")]
+pub(crate) use self::quick::Hit;
 pub use self::{
     body::ResponseBody,
     explain::{Decision, Explanation, Selecting, Stored},

@@ -5,14 +5,14 @@
 //! inner service. What is not found here goes the long way of `exchange`, which knows all rules:
 //! this one never says anything else than that one would.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use http::{Response, request};
 
-use super::{answer, body::ResponseBody, core::Core};
+use super::{answer, core::Core};
 use crate::{
-    policy::Key,
-    store::{Entry, Record, Store},
+    policy::{Head, Key},
+    store::{Entry, Payload, Record, Store},
 };
 
 thread_local! {
@@ -20,26 +20,48 @@ thread_local! {
     static KEY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// A stored response that answers a plain request as it is, and that is counted as used.
+pub(crate) struct Hit {
+    head: Arc<Head>,
+    pub(crate) body: Payload,
+    age: u64,
+    /// Seconds that it stays fresh: more than none.
+    pub(crate) ttl: i64,
+}
+
 /// The stored response to this request, if it is at hand.
-pub(super) fn answer<S: Store, B>(
+pub(super) fn hit<S: Store>(core: &Core<S>, req: &request::Parts) -> Option<Hit> {
+    find(core, req, |key| Key::write(req, key))
+}
+
+/// The same for a request whose key, if it has no variants, is what `write` writes.
+pub(super) fn find<S: Store>(
     core: &Core<S>,
     req: &request::Parts,
-) -> Option<Response<ResponseBody<B>>> {
+    write: impl FnOnce(&mut String),
+) -> Option<Hit> {
     if core.debug_headers || !core.policy.is_plain(req) {
         return None;
     }
-    let entry = KEY.with_borrow_mut(|key| find(core, req, key))?;
-    let is_whole = entry.head.part().is_none();
-    let (age, ttl) = core.policy.reuse_plainly(&entry.head, core.clock.now())?;
-    is_whole.then(|| {
-        entry.body.verdict().count_hit();
-        answer::plainly(core, &entry, age, ttl)
+    let Entry { head, body, .. } = KEY.with_borrow_mut(|key| {
+        key.clear();
+        write(key);
+        at_hand(core, req, key)
+    })?;
+    let (age, ttl) = core.policy.reuse_plainly(&head, core.clock.now())?;
+    if head.part().is_some() {
+        return None;
+    }
+    body.verdict().count_hit();
+    Some(Hit {
+        head,
+        body,
+        age,
+        ttl,
     })
 }
 
-fn find<S: Store>(core: &Core<S>, req: &request::Parts, key: &mut String) -> Option<Entry> {
-    key.clear();
-    Key::write(req, key);
+fn at_hand<S: Store>(core: &Core<S>, req: &request::Parts, key: &mut String) -> Option<Entry> {
     let mut record = core.store.at_hand(key)?;
     if let Record::Vary(vary) = record {
         vary.write(req, key);
@@ -48,5 +70,12 @@ fn find<S: Store>(core: &Core<S>, req: &request::Parts, key: &mut String) -> Opt
     match record {
         Record::Response(entry) => Some(entry),
         Record::Vary(_) | Record::Search(_) => None,
+    }
+}
+
+impl Hit {
+    /// The response's head, as it is told now, with this body.
+    pub(crate) fn response<B>(&self, body: B) -> Response<B> {
+        answer::fresh(&self.head, self.age, self.ttl, body)
     }
 }

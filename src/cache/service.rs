@@ -10,7 +10,9 @@ use http::{Request, Response};
 use http_body::Body;
 use tower::{BoxError, Service};
 
-use super::{body::ResponseBody, core::Core, exchange::Exchange, future::ResponseFuture, quick};
+use super::{
+    answer, body::ResponseBody, core::Core, exchange::Exchange, future::ResponseFuture, quick,
+};
 use crate::store::Store;
 
 /// Answers from its store where the rules allow, and else from the service that it wraps.
@@ -48,8 +50,8 @@ where
 
     fn call(&mut self, req: Request<Q>) -> Self::Future {
         let (parts, body) = req.into_parts();
-        if let Some(res) = quick::answer(&self.core, &parts) {
-            return ResponseFuture::quick(res);
+        if let Some(hit) = quick::hit(&self.core, &parts) {
+            return ResponseFuture::quick(answer::hit(&self.core, hit));
         }
         let exchange = Exchange {
             core: Arc::clone(&self.core),

@@ -38,6 +38,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "proxy")]
+pub(crate) use self::record::hit_at_once;
 pub use self::{
     future::ResponseFuture,
     layer::LogLayer,

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+#[cfg(feature = "proxy")]
+use http::request;
 use http::{Method, StatusCode, Uri, response};
 use tokio::time::Instant;
 use tracing::{Level, enabled, field, info, warn};
@@ -35,6 +37,30 @@ pub(super) struct Record {
     status: Option<StatusCode>,
     outcome: Option<Outcome>,
     told: bool,
+}
+
+/// Logs a hit that no layer has seen, as [`LogLayer::requests`](super::LogLayer::requests) does.
+#[cfg(feature = "proxy")]
+pub(crate) fn hit_at_once(
+    request: &request::Parts,
+    status: StatusCode,
+    ttl: i64,
+    bytes: u64,
+    since: Instant,
+) {
+    if !enabled!(target: REQUEST, Level::INFO) {
+        return;
+    }
+    let record = Record {
+        kind: Kind::Requests,
+        method: request.method.clone(),
+        uri: request.uri.clone(),
+        since,
+        status: Some(status),
+        outcome: Some(Outcome::hit(ttl)),
+        told: false,
+    };
+    record.ended(End::Complete, bytes, None);
 }
 
 /// The exchange after its response head; `None` when nobody listens.

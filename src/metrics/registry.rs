@@ -16,6 +16,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+#[cfg(feature = "proxy")]
+use tokio::time::Instant;
+
 use super::{histogram::Durations, snapshot::Snapshot};
 
 /// A label and its value: every labelled metric here has one label.
@@ -133,6 +136,16 @@ impl Metrics {
     fn supply(&self, supplied: Supplied) {
         lock(&self.shared.gauges).push(supplied.clone());
         lock(&self.shared.registry).register_collector(Box::new(supplied));
+    }
+
+    /// Counts a hit with so many bytes of body, for a request that came at `since` and that no
+    /// layer has seen.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn hit_at_once(&self, bytes: u64, since: Instant) {
+        let counters = self.counters();
+        counters.hits.inc();
+        counters.bytes_from_cache.inc_by(bytes);
+        counters.durations.hit.observe(since.elapsed());
     }
 
     /// All numbers as they stand now.

@@ -112,7 +112,7 @@ fn upstream_request<Q>(
     }
     // The client's conditions are about the envelope, which has no validators.
     fields::remove_those(&mut headers, |name| {
-        name.starts_with("if-") || name.starts_with("content-")
+        name.as_str().starts_with("if-") || name.as_str().starts_with("content-")
     });
     if !at_origin {
         headers.remove(header::AUTHORIZATION);

@@ -7,7 +7,7 @@ use http::{
     header::{self, Entry},
 };
 
-use super::error::ApiError;
+use super::{config::Config, error::ApiError};
 
 /// `HIT` or `MISS`.
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -53,16 +53,33 @@ pub(super) struct Unkeyed {
 const TURNS: usize = 8;
 
 impl Unkeyed {
-    /// Removes the others.
-    pub(super) fn remove(&self, headers: &mut HeaderMap) {
-        remove_those(headers, |name| match name.contains('_') {
-            // CGI and what came after it read both as the same variable.
-            true => self.is_one(&name.replace('_', "-")),
-            false => self.is_one(name),
-        });
+    pub(super) fn new(config: &Config) -> Self {
+        Unkeyed {
+            trust_forwarded: config.trust_forwarded,
+            keyed: config.key_headers.clone(),
+        }
     }
 
-    fn is_one(&self, name: &str) -> bool {
+    /// Removes the others.
+    pub(super) fn remove(&self, headers: &mut HeaderMap) {
+        remove_those(headers, |name| self.is_one(name));
+    }
+
+    /// Whether it removes a field of this name.
+    pub(super) fn is_one(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        match name.contains('_') {
+            // CGI and what came after it read both as the same variable.
+            true => self.is_called(&name.replace('_', "-")),
+            false => self.is_called(name),
+        }
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        // Most fields of most requests begin otherwise.
+        if !name.starts_with(['c', 'f', 'p', 't', 'x']) {
+            return false;
+        }
         let forwarded = name.starts_with("x-forwarded")
             || matches!(name, "forwarded" | "forwarded-for" | "x-real-ip");
         let unkeyed = (forwarded && !self.trust_forwarded) || UNKEYED.contains(&name);
@@ -71,10 +88,10 @@ impl Unkeyed {
 }
 
 /// Removes all fields whose name `is_one`.
-pub(super) fn remove_those(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
+pub(super) fn remove_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
     let those: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_one(name.as_str()))
+        .filter(|name| is_one(name))
         .cloned()
         .collect();
     for name in those {

@@ -58,7 +58,11 @@ fn check_size(target: &str, fields: usize, bounds: &Bounds) -> Result<(), ApiErr
 }
 
 /// RFC 9112 §3.2: exactly one, that can be one, and that the target does not contradict.
-fn check_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<(), &'static str> {
+pub(super) fn check_host(
+    uri: &Uri,
+    headers: &HeaderMap,
+    version: Version,
+) -> Result<(), &'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().map(HeaderValue::as_bytes);
     if hosts.next().is_some() || (host.is_none() && version == Version::HTTP_11) {
@@ -89,7 +93,8 @@ fn check_host(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<(), &'
 /// A name or an address, with a port or without one (RFC 9110 §7.2). No userinfo, and of what
 /// RFC 3986 lets a name be only what names are.
 fn is_host(host: &[u8]) -> bool {
-    let in_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    let in_name =
+        |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~');
     let in_address = |b: &u8| b.is_ascii_hexdigit() || b":.".contains(b);
     let (name, rest) = match host.strip_prefix(b"[") {
         Some(inside) => match inside.iter().position(|b| *b == b']') {

@@ -18,6 +18,7 @@ mod fields;
 mod figures;
 mod forward;
 mod framing;
+mod front;
 mod health;
 mod hosts;
 mod interim;
@@ -163,16 +164,14 @@ impl Proxy {
             docs: Docs::new(&config.prefix, self.controls.is_none()),
             health: Health::new(draining.clone(), self.parts.cache_is_well()),
             bounds: bounds.clone(),
-            unkeyed: Unkeyed {
-                trust_forwarded: config.trust_forwarded,
-                keyed: config.key_headers.clone(),
-            },
+            unkeyed: Unkeyed::new(&config),
         };
         let names = config.admin.iter().map(|(host, _)| host);
         let names = names.chain([&config.host]);
         let access = Access::new(config.admin_token.clone(), names);
         announce(&config, &access, addresses);
         let prefix = config.prefix.clone();
+        let front = self.parts.front(&config, &bounds.limits, &draining);
         let router = Router::new(prefix, access, own, config.origin.clone(), stack);
         // Credentials are not shown by whatever prints a request.
         let secrets = [
@@ -196,7 +195,9 @@ impl Proxy {
                 layers.service(router.at(entrance))
             };
             let tls = tls.clone();
-            server::serve(listener.socket, tls, app, bounds.clone(), draining.clone())
+            let front = front.as_ref().and_then(|front| front.at(serves));
+            let (bounds, draining) = (bounds.clone(), draining.clone());
+            server::serve(listener.socket, tls, (app, front), bounds, draining)
         };
         let proxied = match self.controls {
             Some(_) => Serves::Proxied,

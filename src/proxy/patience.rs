@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -22,9 +22,19 @@ use tokio::{
 
 use super::limits::{Bounds, Limit};
 
-/// Whether a request is being answered. Clones are one and the same.
+/// Whether a request is being answered, and how many came. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answering(Arc<AtomicBool>);
+pub(super) struct Answering(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    came: AtomicUsize,
+    answering: AtomicUsize,
+}
+
+/// A request that is being answered until this is dropped.
+#[derive(Debug)]
+pub(super) struct Answered(Answering);
 
 /// A connection whose client is not waited for without end.
 #[derive(Debug)]
@@ -32,7 +42,11 @@ pub(super) struct Patient<T> {
     inner: T,
     bounds: Bounds,
     answering: Answering,
-    /// A head has begun, and is not whole.
+    /// What comes is one head after the other, as in HTTP/1.
+    has_heads: bool,
+    /// Of so many requests the head is whole.
+    came: usize,
+    /// A further head has begun.
     begun: bool,
     reading: Wait,
     writing: Wait,
@@ -45,21 +59,52 @@ const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 impl Answering {
-    pub(super) fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
+    /// A request came, and is being answered.
+    pub(super) fn begin(&self) -> Answered {
+        self.came();
+        self.0.answering.fetch_add(1, Ordering::Relaxed);
+        Answered(self.clone())
+    }
+
+    /// A request came: its head is whole.
+    pub(super) fn came(&self) {
+        // One task at a time counts.
+        let came = self.0.came.load(Ordering::Relaxed);
+        self.0.came.store(came.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Until, for so long and at most for twice as long, no request was answered, and none came.
+    pub(super) async fn ceased(&self, time: Duration) {
+        let came = || self.0.came.load(Ordering::Relaxed);
+        loop {
+            let before = came();
+            sleep(time).await;
+            if before == came() && !self.is_on() {
+                return;
+            }
+        }
     }
 
     fn is_on(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.answering.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
-    pub(super) fn new(inner: T, bounds: Bounds, answering: Answering) -> Self {
+    /// `has_heads` says that what comes is one head after the other, as in HTTP/1.
+    pub(super) fn new(inner: T, bounds: Bounds, answering: Answering, has_heads: bool) -> Self {
         Patient {
             inner,
             bounds,
             answering,
+            has_heads,
+            came: 0,
             begun: false,
             reading: None,
             writing: None,
@@ -97,9 +142,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.answering.is_on() {
+        let came = this.answering.0.came.load(Ordering::Relaxed);
+        if this.came != came {
+            this.came = came;
             this.begun = false;
             this.reading = None;
+        }
+        if !this.has_heads || this.answering.is_on() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         let before = buf.filled().len();

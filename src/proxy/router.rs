@@ -79,7 +79,7 @@ struct Parts<S> {
 
 /// What larder itself answers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     Proxy,
     Cache,
     Metrics,
@@ -91,6 +91,11 @@ enum Route {
 // === impl Route ===
 
 impl Route {
+    /// Which one has this path, at this listener.
+    pub(super) fn at(listener: Serves, prefix: &str, path: &str) -> Option<Route> {
+        Route::of(prefix, path).filter(|route| route.is_at(listener))
+    }
+
     fn of(prefix: &str, path: &str) -> Option<Route> {
         Some(match path.strip_prefix(prefix)? {
             "/proxy" => Route::Proxy,
@@ -196,8 +201,7 @@ impl<S> Parts<S> {
     {
         let head = *request.method() == Method::HEAD;
         self.own.unkeyed.remove(request.headers_mut());
-        let route = Route::of(&self.prefix, request.uri().path());
-        let route = route.filter(|route| route.is_at(entrance.serves));
+        let route = Route::at(entrance.serves, &self.prefix, request.uri().path());
         let purge = route.is_none() && request.method().as_str() == PURGE;
         let own = if let Err(error) = framing::check(&request, &self.own.bounds) {
             framing::closing(error.into_response(), request.version())

@@ -1,6 +1,15 @@
 //! Accepting connections, serving them, and coming to an end without cutting anybody off.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
@@ -23,6 +32,7 @@ use tokio::{
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
+    front::{Front, Fronted},
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
     patience::{Answering, Patient},
@@ -41,20 +51,28 @@ const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Tells whether the end has come. Clones tell the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draining(Arc<watch::Sender<bool>>);
+pub(super) struct Draining(Arc<End>);
+
+#[derive(Debug, Default)]
+struct End {
+    /// What is looked at by each request takes no lock.
+    has_come: AtomicBool,
+    told: watch::Sender<bool>,
+}
 
 impl Draining {
     pub(super) fn is_on(&self) -> bool {
-        *self.0.borrow()
+        self.0.has_come.load(Ordering::Relaxed)
     }
 
     pub(super) fn begin(&self) {
-        self.0.send_replace(true);
+        self.0.has_come.store(true, Ordering::Relaxed);
+        self.0.told.send_replace(true);
     }
 
     /// Until it has come.
     async fn begun(&self) {
-        let mut told = self.0.subscribe();
+        let mut told = self.0.told.subscribe();
         let begun = told.wait_for(|on| *on).await;
         debug_assert!(begun.is_ok(), "the sender is here");
     }
@@ -65,7 +83,7 @@ impl Draining {
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
     tls: Option<Tls>,
-    app: impl Fn(SocketAddr) -> S,
+    (app, front): (impl Fn(SocketAddr) -> S, Option<Front>),
     bounds: Bounds,
     draining: Draining,
 ) -> bool
@@ -101,10 +119,12 @@ where
         let told = (draining.clone(), answering.clone());
         let service = track(app(peer), in_flight.clone(), told);
         let (tls, draining, bounds) = (tls.clone(), draining.clone(), bounds.clone());
+        let front = front.clone();
         tokio::spawn(async move {
             let speaking = Speaking {
                 watchers,
                 bounds: bounds.clone(),
+                front,
                 answering,
                 draining,
             };
@@ -179,19 +199,16 @@ where
         if request.version() == Version::HTTP_2 {
             tell_of_body(&mut request);
         }
-        answering.set(true);
+        let answered = answering.begin();
         let answer = app.clone().oneshot(request);
-        let (draining, answering) = (draining.clone(), answering.clone());
+        let draining = draining.clone();
         async move {
             let mut response = answer.await?;
             if draining.is_on() && response.version() <= Version::HTTP_11 {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            let ended = move |_, _| {
-                answering.set(false);
-                drop(flight);
-            };
+            let ended = move |_, _| drop((answered, flight));
             Ok(response.map(|body| BodyEnd::new(body, ended)))
         }
     })
@@ -248,6 +265,7 @@ where
 struct Speaking {
     watchers: (Watcher, Watcher),
     bounds: Bounds,
+    front: Option<Front>,
     answering: Answering,
     draining: Draining,
 }
@@ -265,12 +283,14 @@ where
     let Speaking {
         watchers: (at_once, when_quiet),
         bounds,
+        front,
         answering,
         draining,
     } = speaking;
     let limits = &bounds.limits;
-    let io = Patient::new(io, bounds.clone(), answering);
+    let io = Patient::new(io, bounds.clone(), answering.clone(), !h2);
     if h2 {
+        let service = Fronted::new(front, answering.clone(), service);
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -285,7 +305,10 @@ where
         let ending = GracefulShutdown::new();
         let connection = ending.watch(connection);
         let end = async {
-            let _ = timeout(limits.h2_age, draining.begun()).await;
+            tokio::select! {
+                _ = timeout(limits.h2_age, draining.begun()) => {}
+                () = answering.ceased(limits.idle_time) => {}
+            }
             ending.shutdown().await;
         };
         tokio::select! {
@@ -298,6 +321,7 @@ where
         let outbox = Outbox::default();
         let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
         let service = interim::passing_on(service, outbox);
+        let service = Fronted::new(front, answering, service);
         let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
         let mut http1 = http1::Builder::new();
         http1

@@ -11,8 +11,13 @@ use super::{
     StartError,
     backend::Backend,
     config::{BackendKind, Config},
-    data, forward,
+    data,
+    fields::Unkeyed,
+    forward,
+    front::{self, Front},
+    limits::Limits,
     rescue::RescueLayer,
+    server::Draining,
     target::Targets,
 };
 use crate::{
@@ -62,6 +67,26 @@ impl Parts {
             cache,
             upstream: upstream(config, own)?,
         })
+    }
+
+    /// What answers hits before the stack is asked, where there is an origin.
+    pub(super) fn front(
+        &self,
+        config: &Config,
+        limits: &Limits,
+        draining: &Draining,
+    ) -> Option<Front> {
+        let origin = config.origin.clone()?;
+        Some(Front::new(front::Shared {
+            cache: self.cache(),
+            metrics: self.metrics.clone(),
+            unkeyed: Unkeyed::new(config),
+            limits: limits.clone(),
+            draining: draining.clone(),
+            prefix: config.prefix.clone(),
+            start: front::Shared::start(&origin)?,
+            origin,
+        }))
     }
 
     pub(super) fn cache(&self) -> CacheHandle<Backend> {

@@ -180,7 +180,6 @@ async fn every_other_path_is_the_origins() {
             answer.body,
             format!("{method} http://api.test/v1{path} sent")
         );
-        assert_eq!(answer.headers["via"], "1.1 larder");
     }
 }
 

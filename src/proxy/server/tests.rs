@@ -49,7 +49,7 @@ async fn serve_one() -> Served {
     });
     let bounds = Bounds::new(Limits::default(), Duration::from_secs(30));
     let app = move |_| app.clone();
-    let done = tokio::spawn(serve(listener, None, app, bounds, draining));
+    let done = tokio::spawn(serve(listener, None, (app, None), bounds, draining));
     Served {
         address,
         stop,

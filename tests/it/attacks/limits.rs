@@ -262,6 +262,50 @@ async fn in_h2_heads_are_bounded_too_and_a_connection_grows_old() {
     assert!(sender.is_closed());
 }
 
+/// What else is asked, and answered, on its connection neither hurries it nor keeps it waiting.
+#[tokio::test]
+async fn in_h2_an_answer_may_take_its_time_beside_others() {
+    let gate = Arc::new(Notify::new());
+    let origin = Origin::serving({
+        let gate = Arc::clone(&gate);
+        move |_, request| {
+            let gate = Arc::clone(&gate);
+            async move {
+                if request.uri().path() == "/slow" {
+                    gate.notified().await;
+                }
+                respond(200, &[], "x")
+            }
+        }
+    })
+    .await;
+    let flags = ["--header-timeout=0.05", "--idle-timeout=0.05"];
+    let larder = Larder::before(&origin.url(), &flags).await;
+    let stream = TcpStream::connect(larder.address).await.unwrap();
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    let get = |path: &str| {
+        let request = Request::get(format!("http://{}{path}", larder.address));
+        let request = request.version(Version::HTTP_2);
+        request.body(Empty::<Bytes>::new()).unwrap()
+    };
+    let slow = sender.send_request(get("/slow"));
+    for _ in 0..3 {
+        let fast = soon(sender.send_request(get("/fast"))).await.unwrap();
+        assert_eq!(fast.status(), 200);
+    }
+    // A head that began later is late by now.
+    for _ in 0..3 {
+        let late = larder.talk(b"GET /x HTTP/1.1\r\nX: ").await;
+        assert!(late.hear_out().await.starts_with("HTTP/1.1 408 "));
+    }
+    gate.notify_one();
+    assert_eq!(soon(slow).await.unwrap().status(), 200);
+    // And then it is silent, and told to go.
+    soon(connection).await.unwrap().unwrap();
+}
+
 /// Streams that are opened and reset at once (CVE-2023-44487): the connection is closed.
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {

@@ -220,3 +220,33 @@ async fn an_origin_that_leads_back_to_larder_ends_in_a_508() {
     assert_eq!(answer.status, 508, "{answer:?}");
     assert!(answer.text().contains("loop_detected"));
 }
+
+#[tokio::test]
+async fn what_is_stored_of_the_origins_never_stands_before_own_paths() {
+    let origin = Origin::echoing().await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    for _ in 0..2 {
+        assert_eq!(larder.proxy("/metrics").await.json()["data"], "/metrics");
+    }
+    assert!(larder.get("/metrics").await.json()["metrics"].is_object());
+    assert_eq!(larder.get("/healthz").await.status, 200);
+    assert_eq!(origin.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_field_that_no_key_holds_is_not_heeded_on_a_hit_either() {
+    let origin = Origin::echoing().await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    larder.until_hit("/a").await;
+    for field in [
+        ("x-forwarded-host", "evil.test"),
+        ("x_host", "evil.test"),
+        ("via", "1.1 b"),
+    ] {
+        assert!(
+            larder.ask("GET", "/a", &[field]).await.is_hit(),
+            "{field:?}"
+        );
+    }
+    assert_eq!(origin.asked(), 1);
+}
