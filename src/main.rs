@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(Command::ClearCache(config)) => once(proxy::clear(&config)),
         Ok(Command::Explain(inquiry)) => once(proxy::explain(&inquiry)),
         Ok(Command::Run(config)) => {
-            proxy::start_logging(&config);
+            let _logs = proxy::start_logging(&config);
             let mut runtime = Builder::new_multi_thread();
             if let Some(threads) = config.threads {
                 runtime.worker_threads(threads);

@@ -1,6 +1,6 @@
 //! Field values that count seconds, made once: `Age`, and the `Cache-Status` of a hit.
 
-use std::{fmt::Write, sync::LazyLock};
+use std::sync::LazyLock;
 
 use http::HeaderValue;
 
@@ -9,9 +9,9 @@ use crate::outcome::Outcome;
 /// Up to so many seconds; beyond, values are made when they are needed.
 const TABLE: usize = 4096;
 
-static AGES: LazyLock<Texts> = LazyLock::new(|| Texts::new(|second| second.to_string()));
-static HITS: LazyLock<Texts> =
-    LazyLock::new(|| Texts::new(|second| Outcome::hit(second as i64).to_string()));
+static AGES: LazyLock<Values> = LazyLock::new(|| Values::new(|second| second.to_string()));
+static HITS: LazyLock<Values> =
+    LazyLock::new(|| Values::new(|second| Outcome::hit(second as i64).to_string()));
 
 /// The value of `Age`.
 pub(super) fn age(seconds: u64) -> HeaderValue {
@@ -23,34 +23,28 @@ pub(super) fn hit(ttl: i64) -> Option<HeaderValue> {
     HITS.get(u64::try_from(ttl).ok()?)
 }
 
-/// A text for each second, in one piece: a value that lies in it is neither made nor counted.
-struct Texts {
-    text: &'static str,
-    ends: Vec<u32>,
-}
+/// A value for each second: their texts lie in one piece, and are not counted when cloned.
+struct Values(Vec<HeaderValue>);
 
-impl Texts {
+impl Values {
     fn new(of: impl Fn(u64) -> String) -> Self {
-        let mut text = String::new();
-        let ends = (0..TABLE as u64).map(|second| {
-            let _ = write!(text, "{}", of(second));
-            text.len() as u32
-        });
-        let ends = ends.collect();
-        Texts {
-            text: text.leak(), // one of each for the whole program
-            ends,
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(TABLE));
+        for second in 0..TABLE as u64 {
+            text.push_str(&of(second));
+            ends.push(text.len());
         }
+        let mut text: &'static str = text.leak(); // one of each for the whole program
+        let mut start = 0;
+        let values = ends.into_iter().map(|end| {
+            let (value, rest) = text.split_at(end - start);
+            (text, start) = (rest, end);
+            HeaderValue::from_static(value)
+        });
+        Values(values.collect())
     }
 
     fn get(&self, second: u64) -> Option<HeaderValue> {
-        let second = usize::try_from(second).ok()?;
-        let end = *self.ends.get(second)? as usize;
-        let start = match second {
-            0 => 0,
-            _ => self.ends[second - 1] as usize,
-        };
-        Some(HeaderValue::from_static(&self.text[start..end]))
+        self.0.get(usize::try_from(second).ok()?).cloned()
     }
 }
 

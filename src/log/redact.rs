@@ -11,6 +11,10 @@ struct Unit {
 /// The target with `***` for the userinfo of URLs in its path and query, percent-encoded or not,
 /// and with control characters escaped. Other parts stay as they came.
 pub(super) fn redact(target: &str) -> Cow<'_, str> {
+    let is_plain = |b: u8| matches!(b, b'!'..=b'~') && b != b'@' && b != b'%';
+    if target.bytes().all(is_plain) {
+        return Cow::Borrowed(target);
+    }
     let control = target.contains(|c: char| c.is_control() || !c.is_ascii());
     if !control && !target.contains('@') && !target.contains("%40") {
         return Cow::Borrowed(target);

@@ -1,4 +1,8 @@
 //! Where the events go: to standard error, as text for people or as JSON for machines.
+//!
+//! An event costs its own thread the writing of one line into memory: see [`lines`]. The JSON of a
+//! request's line took 22,000 instructions in `tracing_subscriber`'s own format, of which a hit
+//! takes 16,000 in all, so [`json`] writes it.
 
 use std::io::{self, IsTerminal};
 
@@ -6,19 +10,31 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::{Config, LogFormat};
 
+mod json;
+mod lines;
+
+/// Sees to it, when it is dropped, that all is written.
+#[derive(Debug)]
+#[must_use = "what is logged after it is dropped may be lost"]
+pub struct Logs {
+    _writing: lines::Writing,
+}
+
 /// Starts logging for the whole process.
-pub fn start(config: &Config) {
+pub fn start(config: &Config) -> Logs {
     let terminal = io::stderr().is_terminal();
     let format = config.log_format.unwrap_or(match terminal {
         true => LogFormat::Text,
         false => LogFormat::Json,
     });
+    let (lines, writing) = lines::open(io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.log))
-        .with_writer(io::stderr)
+        .with_writer(lines)
         .with_ansi(terminal);
     match format {
         LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
+        LogFormat::Json => logs.event_format(json::Json).init(),
     }
+    Logs { _writing: writing }
 }
