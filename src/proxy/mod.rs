@@ -255,6 +255,9 @@ fn announce(config: &Config, access: &Access, (main, controls): (SocketAddr, Soc
              has no --admin-token"
         );
     }
+    if !config.upstream_proxy.is_none() {
+        tracing::info!(proxy = %config.upstream_proxy, "fetching through a proxy");
+    }
     let scheme = match config.tls {
         Some(_) => "https",
         None => "http",

@@ -86,6 +86,12 @@ fn describe_kind(kind: ErrorKind) -> ApiError {
             "upstream_unreachable",
             "The upstream cannot be reached.",
         ),
+        ErrorKind::Proxy => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_proxy",
+            "The proxy that larder fetches through (--upstream-proxy) cannot be reached, \
+                 or refuses to lead there.",
+        ),
         ErrorKind::Tls => (
             StatusCode::BAD_GATEWAY,
             "upstream_tls",

@@ -139,6 +139,7 @@ pub(super) fn upstream(config: &Config, own: &[SocketAddr]) -> Result<Upstream, 
     let mut upstream = Upstream::builder()
         .timeout(config.timeout)
         .allow_private(config.allow_private)
+        .proxies(config.upstream_proxy.clone())
         .refuse(own.iter().copied());
     for (host, port) in Targets::new(config).trusted() {
         upstream = upstream.trust(&host, port);

@@ -18,6 +18,7 @@ use super::{
     connect::{Connector, Transport},
     dial::{Dial, Lookup, system_lookup},
     guard::Trusted,
+    proxy::{Proxies, Reach},
 };
 
 /// How long an idle connection is kept: less than the five seconds after which many servers
@@ -34,6 +35,7 @@ pub struct Builder {
     allow_private: bool,
     refused: Vec<SocketAddr>,
     lookup: Lookup,
+    proxies: Proxies,
     idle_timeout: Duration,
     max_idle_per_host: usize,
     #[cfg(feature = "tls")]
@@ -48,6 +50,7 @@ impl Builder {
             allow_private: false,
             refused: Vec::new(),
             lookup: system_lookup(),
+            proxies: Proxies::default(),
             idle_timeout: IDLE,
             max_idle_per_host: 128,
             #[cfg(feature = "tls")]
@@ -94,6 +97,14 @@ impl Builder {
         self
     }
 
+    /// Sends requests through proxies, which then look the names up: of those that are not
+    /// [trusted](Self::trust), only literals of [public](super::is_public) addresses and names of
+    /// the public DNS are asked for, and where such a name leads is for the proxy to judge.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
     /// How long an idle connection is kept; 4 seconds. It should be less than what the server
     /// allows: a request that crosses with its closing fails, and one with a body is not repeated.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
@@ -122,10 +133,14 @@ impl Builder {
     pub fn build(self) -> Upstream {
         let dial = Dial::new(self.trusted, self.allow_private, self.lookup, self.timeout)
             .refusing(self.refused);
+        let reach = Reach {
+            dial,
+            proxies: self.proxies.clone(),
+        };
         #[cfg(feature = "tls")]
-        let transport: Transport = super::tls::connector(dial, self.roots);
+        let transport: Transport = super::tls::connector(reach, self.roots);
         #[cfg(not(feature = "tls"))]
-        let transport: Transport = dial;
+        let transport: Transport = reach;
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -136,7 +151,8 @@ impl Builder {
             .build(Connector {
                 transport,
                 timeout: self.timeout,
+                proxies: self.proxies.clone(),
             });
-        Upstream::new(client, self.timeout)
+        Upstream::new(client, self.timeout, self.proxies)
     }
 }

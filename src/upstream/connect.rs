@@ -20,26 +20,30 @@ use tower::Service;
 use super::{
     dial::BoxFuture,
     error::{BoxError, ErrorKind, Failure},
+    proxy::{Proxies, Reach},
 };
 
 /// Dialling, with TLS on top where the crate is built with it.
 #[cfg(feature = "tls")]
-pub(super) type Transport = hyper_rustls::HttpsConnector<super::dial::Dial>;
+pub(super) type Transport = hyper_rustls::HttpsConnector<Reach>;
 /// Dialling, with TLS on top where the crate is built with it.
 #[cfg(not(feature = "tls"))]
-pub(super) type Transport = super::dial::Dial;
+pub(super) type Transport = Reach;
 
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) transport: Transport,
     /// Bounds attempts that go on in the background after their request was served otherwise.
     pub(super) timeout: Option<Duration>,
+    pub(super) proxies: Proxies,
 }
 
 /// A connection with a mark that hyper's client hands back beside responses and errors.
 pub(super) struct Stream<T> {
     io: T,
     mark: Mark,
+    /// The other side is a proxy, and takes requests with whole URIs.
+    to_proxy: bool,
 }
 
 /// Whether a connection has answered a request before.
@@ -59,6 +63,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let timeout = self.timeout;
+        let to_proxy = self.proxies.reads(&uri);
         // The transport is always ready: dialling is, and TLS adds nothing to wait for.
         let connecting = self.transport.call(uri);
         Box::pin(async move {
@@ -72,6 +77,7 @@ impl Service<Uri> for Connector {
                 Ok(io) => Ok(Stream {
                     io,
                     mark: Mark::default(),
+                    to_proxy,
                 }),
                 Err(error) => Err(failure(error)),
             }
@@ -111,7 +117,8 @@ impl Mark {
 
 impl<T: Connection> Connection for Stream<T> {
     fn connected(&self) -> Connected {
-        self.io.connected().extra(self.mark.clone())
+        let connected = self.io.connected().proxy(self.to_proxy);
+        connected.extra(self.mark.clone())
     }
 }
 

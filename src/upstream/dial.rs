@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt};
 
 use super::{
     error::{ErrorKind, Failure, kind_of},
-    guard::{Trusted, is_public, literal},
+    guard::{Trusted, is_local_name, is_public, literal},
 };
 
 pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -83,6 +83,28 @@ impl Dial {
     pub(super) fn refusing(mut self, sockets: Vec<SocketAddr>) -> Self {
         self.refused = sockets.into();
         self
+    }
+
+    /// The same, for hosts that the operator has named: they may be anywhere.
+    pub(super) fn anywhere(mut self) -> Self {
+        self.allow_private = true;
+        self
+    }
+
+    /// Refuses `uri` by its host alone, where somebody else looks it up.
+    pub(super) fn judge(&self, uri: &Uri) -> Result<(), Failure> {
+        let host = uri.host().unwrap_or_default();
+        if self.allow_private || self.trusted.contains(host, port(uri)) {
+            return Ok(());
+        }
+        match literal(host) {
+            Some(address) if !is_public(address) => Err(refused(address)),
+            None if is_local_name(host) => {
+                let what = format!("{host} is no name of the public DNS");
+                Err(Failure::new(ErrorKind::Refused, what))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The sockets that `uri` may not lead to.

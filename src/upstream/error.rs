@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Resolve,
     /// No connection came about.
     Connect,
+    /// The proxy on the way there cannot be reached, or refuses to lead there.
+    Proxy,
     /// No trusted TLS session came about.
     Tls,
     /// The response head, or the next piece of the body, did not come in time.
@@ -88,6 +90,7 @@ impl fmt::Display for Error {
             ErrorKind::Refused => write!(f, "{peer} leads to an address that is not allowed"),
             ErrorKind::Resolve => write!(f, "the name of {peer} cannot be resolved"),
             ErrorKind::Connect => write!(f, "{peer} cannot be reached"),
+            ErrorKind::Proxy => write!(f, "no proxy leads to {peer}"),
             ErrorKind::Tls => write!(f, "{peer} offers no trusted TLS connection"),
             ErrorKind::Timeout => write!(f, "{peer} took too long to answer"),
             ErrorKind::Protocol => write!(f, "{peer} answered with something that is not HTTP"),

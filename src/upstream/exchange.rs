@@ -18,6 +18,7 @@ use super::{
     error::{BoxError, Error, ErrorKind, Failure, kind_of, without_userinfo},
     fields,
     interim::Interims,
+    proxy::Proxies,
 };
 use crate::clock::Clock;
 
@@ -25,6 +26,7 @@ use crate::clock::Clock;
 pub(super) struct Exchange {
     pub(super) client: Client<Connector, RequestBody>,
     pub(super) timeout: Option<Duration>,
+    pub(super) proxies: Proxies,
 }
 
 /// A request as it will be sent.
@@ -39,15 +41,25 @@ pub(super) struct Outgoing {
 impl Exchange {
     pub(super) async fn run(&self, outgoing: Outgoing) -> Result<Response<Body>, Error> {
         let Outgoing {
-            request,
+            mut request,
             peer,
             progress,
         } = outgoing;
+        if let Some(authorization) = self.proxies.authorization(request.uri()) {
+            let headers = request.headers_mut();
+            headers.insert(header::PROXY_AUTHORIZATION, authorization);
+        }
+        let read_by_proxy = self.proxies.reads(request.uri());
         let answer = within(self.timeout, progress, self.send(request)).await;
         let mut response = answer.map_err(|error| Error::new(&peer, error))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let what = "it switched protocols unasked";
             return Err(Error::new(&peer, Failure::new(ErrorKind::Protocol, what)));
+        }
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && read_by_proxy {
+            // It is about us, and no answer to who asked us.
+            let what = "the proxy asks for other credentials";
+            return Err(Error::new(&peer, Failure::new(ErrorKind::Proxy, what)));
         }
         if response.status() == StatusCode::NO_CONTENT {
             // RFC 9110 §8.6: there is no body that a next reader could be made to wait for.

@@ -72,6 +72,23 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     within(&(0x2000 << 112, 3)) && !SPECIAL_V6.iter().any(within)
 }
 
+/// Whether `host`, which is no literal, is a name of no public domain, or a number that some
+/// would read as an address.
+pub(super) fn is_local_name(host: &str) -> bool {
+    const SPECIAL: [&str; 4] = ["localhost", "local", "internal", "home.arpa"];
+    let host = plain(host);
+    let (_, last) = host.rsplit_once('.').unwrap_or(("", ""));
+    let hex = last.strip_prefix("0x");
+    let is_number = last.bytes().all(|b| b.is_ascii_digit())
+        || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let is_below = |domain: &str| {
+        let above = host.strip_suffix(domain);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    // Without a dot the last label is empty: such names are known to one network alone.
+    is_number || SPECIAL.into_iter().any(is_below)
+}
+
 /// The hosts that may lead anywhere, as (host, port).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trusted {
@@ -204,6 +221,38 @@ mod tests {
             "3fff:1000::1",
         ] {
             assert!(public(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_a_network_knows() {
+        for local in [
+            "localhost",
+            "a.LOCALHOST.",
+            "redis",
+            "redis.",
+            "printer.local",
+            "metadata.google.internal",
+            "nas.home.arpa",
+            "2130706433",
+            "127.1",
+            "0x7f.1",
+            "127.0.0.1.",
+            "0x7f.0x1",
+            "",
+        ] {
+            assert!(is_local_name(local), "{local}");
+        }
+        for public in [
+            "example.com",
+            "example.com.",
+            "notlocal.example",
+            "internal.example",
+            "a.mylocal",
+            "1.2.3.in-addr.arpa",
+            "0x7f.ex",
+        ] {
+            assert!(!is_local_name(public), "{public}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! HTTP/2 connections. To hyper's client it adds what a proxy needs: timeouts, a guard on the
 //! addresses that are dialled, hop-by-hop fields removed on both ways, one retry where a kept
 //! connection turned out to be closed, and errors that say whose fault it was. Interim responses
-//! (1xx) go to those who listen for them, with [`Interims`].
+//! (1xx) go to those who listen for them, with [`Interims`]. [`Proxies`] lead through a proxy.
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -32,6 +32,7 @@ mod exchange;
 mod fields;
 mod guard;
 mod interim;
+mod proxy;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -55,6 +56,7 @@ pub use self::{
     error::{Error, ErrorKind},
     guard::is_public,
     interim::{Interim, Interims},
+    proxy::{Proxies, ProxyUrl},
 };
 use self::{
     body::RequestBody,
@@ -86,9 +88,19 @@ impl Upstream {
         Builder::new()
     }
 
-    fn new(client: Client<Connector, RequestBody>, timeout: Option<Duration>) -> Self {
-        let exchange = Arc::new(Exchange { client, timeout });
-        Upstream { exchange }
+    fn new(
+        client: Client<Connector, RequestBody>,
+        timeout: Option<Duration>,
+        proxies: Proxies,
+    ) -> Self {
+        let exchange = Exchange {
+            client,
+            timeout,
+            proxies,
+        };
+        Upstream {
+            exchange: Arc::new(exchange),
+        }
     }
 }
 

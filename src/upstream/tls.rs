@@ -15,7 +15,7 @@ use rustls::{
     },
 };
 
-use super::dial::Dial;
+use super::proxy::Reach;
 use crate::trust;
 
 /// Why a file of certificates could not be read.
@@ -55,16 +55,16 @@ pub fn read_pem(path: impl AsRef<Path>) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// TLS over `dial` for `https`, and `dial` itself for `http`.
+/// TLS over `reach` for `https`, and `reach` itself for `http`.
 pub(super) fn connector(
-    dial: Dial,
+    reach: Reach,
     further_roots: Vec<CertificateDer<'static>>,
-) -> HttpsConnector<Dial> {
+) -> HttpsConnector<Reach> {
     HttpsConnectorBuilder::new()
         .with_tls_config(trust::client_config(further_roots))
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(dial)
+        .wrap_connector(reach)
 }
 
 // === impl PemError ===

@@ -90,6 +90,10 @@ pub(super) struct Args {
     /// [UPSTREAM_TIMEOUT, default 30]
     #[argh(option, arg_name = "seconds")]
     pub(super) timeout: Option<String>,
+    /// proxy to fetch through, like http://user:password@proxy:3128, or "env": those that
+    /// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name [UPSTREAM_PROXY, default none]
+    #[argh(option, arg_name = "url")]
+    pub(super) upstream_proxy: Option<String>,
     /// a further host that /proxy may fetch from: api.example.com, api.example.com:8443,
     /// *.example.com, or * for any public host; repeatable [ALLOW_HOSTS, comma-separated]
     #[argh(option, arg_name = "host")]
@@ -240,6 +244,7 @@ mod tests {
             "TLS_KEY",
             "NEAR",
             "NEAR_TTL",
+            "UPSTREAM_PROXY",
         ] {
             assert!(help.output.contains(variable), "{variable} is missing");
         }

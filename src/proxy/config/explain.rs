@@ -60,6 +60,9 @@ struct Given {
     /// seconds to wait for the response [UPSTREAM_TIMEOUT]
     #[argh(option, arg_name = "seconds")]
     timeout: Option<String>,
+    /// proxy to fetch through, or "env" [UPSTREAM_PROXY]
+    #[argh(option, arg_name = "url")]
+    upstream_proxy: Option<String>,
     /// PEM file of further roots for TLS [TLS_CA]
     #[argh(option, arg_name = "file")]
     tls_ca: Option<String>,
@@ -90,6 +93,7 @@ fn choose(given: Given, env: &Variables<'_>) -> Result<Inquiry, Misuse> {
         stale_if_error: given.stale_if_error,
         max_object: given.max_object,
         timeout: given.timeout,
+        upstream_proxy: given.upstream_proxy,
         tls_ca: given.tls_ca,
         ..Args::default()
     };

@@ -4,6 +4,7 @@
 mod args;
 mod explain;
 mod limits;
+mod proxy;
 mod secret;
 mod value;
 
@@ -19,7 +20,7 @@ use super::{
     limits::Limits,
     origin::Origin,
 };
-use crate::{policy::Policy, store::RedisUrl};
+use crate::{policy::Policy, store::RedisUrl, upstream::Proxies};
 
 /// Everything that can be chosen about the program.
 #[derive(Clone)]
@@ -62,6 +63,8 @@ pub struct Config {
     pub max_object: u64,
     /// Until the upstream's response head, and between two pieces of its body.
     pub timeout: Duration,
+    /// The proxies that upstreams are reached through. They may hold a secret.
+    pub upstream_proxy: Proxies,
     /// Further hosts that `/proxy` may fetch from.
     pub allow_hosts: Vec<HostRule>,
     /// Further ports that it may fetch from.
@@ -350,6 +353,7 @@ impl Config {
                     value::timeout,
                 )?
                 .unwrap_or(default.timeout),
+            upstream_proxy: proxy::choose(args.upstream_proxy, env)?,
             allow_hosts: env
                 .choose(("--allow-host", allow), "ALLOW_HOSTS", value::allow_hosts)?
                 .unwrap_or(default.allow_hosts),
@@ -432,6 +436,7 @@ impl Default for Config {
             memory: 256 << 20,
             max_object: 8 << 20,
             timeout: Duration::from_secs(30),
+            upstream_proxy: Proxies::default(),
             allow_hosts: Vec::new(),
             allow_ports: Vec::new(),
             allow_private: false,

@@ -162,6 +162,41 @@ fn allowed_hosts_repeat() {
 }
 
 #[test]
+fn proxies_of_the_environment_are_used_where_that_is_said() {
+    let env = [
+        ("HTTP_PROXY", "http://me:secret@a:1"),
+        ("https_proxy", "b:2"),
+        ("ALL_PROXY", "c:3"),
+        ("NO_PROXY", "localhost"),
+    ];
+    let shown = |argv: &[&str], env: &[(&str, &str)]| config(argv, env).upstream_proxy.to_string();
+    assert_eq!(shown(&[], &env), "none");
+    let both = "http://***@a:1 for http, http://b:2 for https";
+    assert_eq!(shown(&["--upstream-proxy=env"], &env), both);
+    assert_eq!(shown(&["--upstream-proxy", "env"], &env[2..]), "http://c:3");
+    assert_eq!(shown(&["--upstream-proxy=env"], &[]), "none");
+    assert_eq!(shown(&["--upstream-proxy=d:4"], &env), "http://d:4");
+    let variable = ("UPSTREAM_PROXY", "http://u:p@e:5");
+    assert_eq!(shown(&[], &[variable]), "http://***@e:5");
+    for (argv, env, name) in [
+        (
+            &["--upstream-proxy=socks5://me:secret@p"][..],
+            &[][..],
+            "--upstream-proxy",
+        ),
+        (
+            &["--upstream-proxy=env"],
+            &[("http_proxy", "https://me:secret@p")],
+            "http_proxy",
+        ),
+    ] {
+        let said = refusal(argv, env);
+        assert!(said.contains(name) && said.contains("http URL"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
 fn help_and_version_are_printed() {
     for flag in ["-h", "--help"] {
         assert!(

@@ -14,6 +14,7 @@ mod framing;
 mod interim;
 mod logs;
 mod pages;
+mod proxied;
 mod querying;
 mod redis;
 mod refusals;

@@ -6,3 +6,4 @@ pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod script;
+pub(crate) mod tunnel;
