@@ -1,29 +1,31 @@
-//! The bytes that all bodies being recorded may take together.
+//! Bytes that many bodies may take together, like all those being recorded.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// So many bytes, shared by all recordings.
-pub(super) struct Budget {
+/// So many bytes, shared by all.
+#[derive(Debug)]
+pub(crate) struct Budget {
     left: AtomicU64,
 }
 
-/// What one recording has taken of a [`Budget`]; given back when dropped.
-pub(super) struct Share {
+/// What one of them has taken of a [`Budget`]; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
     budget: Arc<Budget>,
     taken: u64,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: u64) -> Arc<Self> {
+    pub(crate) fn new(bytes: u64) -> Arc<Self> {
         Arc::new(Budget {
             left: AtomicU64::new(bytes),
         })
     }
 
-    pub(super) fn share(self: &Arc<Self>) -> Share {
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
         Share {
             budget: Arc::clone(self),
             taken: 0,
@@ -33,7 +35,7 @@ impl Budget {
 
 impl Share {
     /// Takes `bytes` more; `false` when they are not there.
-    pub(super) fn take(&mut self, bytes: u64) -> bool {
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
         let taken = self
             .budget
             .left
@@ -48,7 +50,7 @@ impl Share {
     }
 
     /// Gives back all that was taken.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.budget.left.fetch_add(self.taken, Ordering::Relaxed);
         self.taken = 0;
     }

@@ -18,7 +18,7 @@
 
 mod answer;
 mod body;
-mod budget;
+pub(crate) mod budget;
 mod core;
 mod exchange;
 mod explain;

@@ -3,7 +3,7 @@
 //! The body is collected, as no status can be taken back once it is sent. What is JSON goes into
 //! the envelope as it came: three pieces, one after the other.
 
-use std::{convert::Infallible, fmt::Write};
+use std::{convert::Infallible, fmt::Write, mem, pin::pin};
 
 use bytes::Bytes;
 use http::{
@@ -20,7 +20,9 @@ use super::{
     data,
     error::{self, ApiError},
     fields::{self, CACHE_STATUS, X_CACHE},
+    limits::Bounds,
     rescue::{self, Rescued},
+    room::{Place, Room},
     target::{Target, Targets},
 };
 use crate::{outcome::Outcome, store::Verdict};
@@ -58,14 +60,32 @@ pub(super) struct Envelope<S> {
     targets: Targets,
     /// No body larger than this is put into an envelope.
     limit: usize,
+    holds: Holds,
+}
+
+/// Which bodies count as held for `/proxy`, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Holds {
+    room: Room,
+    /// Those of hits, too.
+    hits: bool,
+}
+
+impl Holds {
+    /// `hits` count where the store does not hold them in memory anyway.
+    pub(super) fn new(bounds: &Bounds, hits: bool) -> Self {
+        let room = Room::new(bounds);
+        Holds { room, hits }
+    }
 }
 
 impl<S> Envelope<S> {
-    pub(super) fn new(inner: S, targets: Targets, limit: u64) -> Self {
+    pub(super) fn new(inner: S, targets: Targets, limit: u64, holds: Holds) -> Self {
         Envelope {
             inner,
             targets,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            holds,
         }
     }
 
@@ -90,9 +110,12 @@ impl<S> Envelope<S> {
         let Ok(response) = readable.oneshot(request).await;
         let (head, body) = response.into_parts();
         let rescued = head.extensions.get::<Rescued>().is_some();
-        match collect(body, self.limit).await {
+        // What is decompressed has no exact size, and is not the store's.
+        let stored = is_hit(&head) && body.size_hint().exact().is_some();
+        let mut place = (!rescued && (self.holds.hits || !stored)).then(|| self.holds.room.place());
+        match collect(body, self.limit, place.as_mut()).await {
             Ok(body) if rescued => Response::from_parts(head, Spliced::from(body)),
-            Ok(body) => envelope(&head, body),
+            Ok(body) => envelope(&head, body, place),
             Err(error) => with_cache_fields(error.into_response(), &head),
         }
     }
@@ -141,8 +164,8 @@ fn forget_verdict_of_encoded<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
-/// All of `body`, up to `limit` bytes.
-async fn collect<B>(body: B, limit: usize) -> Result<Bytes, ApiError>
+/// All of `body`, up to `limit` bytes, in its `place` if it needs one.
+async fn collect<B>(body: B, limit: usize, mut place: Option<&mut Place>) -> Result<Bytes, ApiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -154,26 +177,57 @@ where
             format!("The upstream's answer is larger than {limit} bytes (--max-object)."),
         )
     };
-    if body.size_hint().lower() > limit as u64 {
+    let declared = body.size_hint().lower();
+    if declared > limit as u64 {
         return Err(too_large());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(rescue::describe(&*error)),
+    let mut grow = |size| match &mut place {
+        Some(place) => place.grow(size),
+        None => Ok(()),
+    };
+    grow(declared)?;
+    let mut body = pin!(Limited::new(body, limit));
+    let (mut pieces, mut size) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => too_large(),
+            false => rescue::describe(&*error),
+        })?;
+        if let Ok(piece) = frame.into_data() {
+            size += piece.len() as u64;
+            grow(size)?;
+            pieces.push(piece);
+        }
     }
+    Ok(match &mut pieces[..] {
+        [whole] => mem::take(whole),
+        pieces => pieces.concat().into(),
+    })
+}
+
+/// What of `body` goes into the envelope, in its `place` if it needs one.
+fn placed(head: &response::Parts, body: Bytes, place: Option<Place>) -> Result<Bytes, ApiError> {
+    let data = data::of(&head.headers, head.extensions.get(), body)?;
+    let Some(mut place) = place else {
+        return Ok(data);
+    };
+    // Text is longer within JSON.
+    place.grow(data.len() as u64)?;
+    Ok(place.hold(data))
+}
+
+fn is_hit(head: &response::Parts) -> bool {
+    let outcome = head.extensions.get::<Outcome>();
+    outcome.is_some_and(|outcome| outcome.hit)
 }
 
 /// The envelope around a response of the upstream.
-fn envelope(head: &response::Parts, body: Bytes) -> Response<Spliced> {
-    let data = match data::of(&head.headers, head.extensions.get(), body) {
+fn envelope(head: &response::Parts, body: Bytes, place: Option<Place>) -> Response<Spliced> {
+    let data = match placed(head, body, place) {
         Ok(data) => data,
         Err(error) => return with_cache_fields(error.into_response(), head),
     };
-    let hit = head
-        .extensions
-        .get::<Outcome>()
-        .is_some_and(|outcome| outcome.hit);
+    let hit = is_hit(head);
     let source = if hit { "cache" } else { "upstream" };
     let failed = head.status.is_client_error() || head.status.is_server_error();
     let mut before = format!(r#"{{"success": {}, "source": "{source}", "#, !failed);

@@ -13,7 +13,7 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: Cow<'static, str>,
-    /// What a 405 or a 401 says besides.
+    /// What a 405, a 401 or a 503 says besides.
     field: Option<(HeaderName, &'static str)>,
 }
 
@@ -48,6 +48,14 @@ impl ApiError {
     /// 403: not from there.
     pub(super) fn forbidden(code: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// Not now, but perhaps in a second.
+    pub(super) fn later(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        ApiError {
+            field: Some((header::RETRY_AFTER, "1")),
+            ..Self::new(status, code, message)
+        }
     }
 
     /// 405, with the methods that are allowed.

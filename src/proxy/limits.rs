@@ -37,6 +37,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Bytes that all bodies being received for the store may take together.
     pub fills: u64,
+    /// Bytes that all bodies which `/proxy` holds may take together.
+    pub envelopes: u64,
 }
 
 /// The limits, and how often each was met. Clones count together.
@@ -66,10 +68,12 @@ pub(super) enum Limit {
     HeadTime,
     /// The time for a client to read.
     Stall,
+    /// The bytes of bodies for `/proxy`.
+    Envelopes,
 }
 
 /// The counters, in the order of [`Limit`].
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     (
         "refused_connections",
         "Connections that had to wait for a place",
@@ -84,6 +88,10 @@ const NAMES: [(&str, &str); 6] = [
     (
         "refused_slow_readers",
         "Connections whose client did not read",
+    ),
+    (
+        "refused_envelopes",
+        "Requests for /proxy that there was no room for",
     ),
 ];
 
@@ -102,6 +110,7 @@ impl Default for Limits {
             h2_window: 1 << 20,
             waiting: 1000,
             fills: 128 << 20,
+            envelopes: 256 << 20,
         }
     }
 }

@@ -28,6 +28,7 @@ mod once;
 mod origin;
 mod patience;
 mod rescue;
+mod room;
 mod router;
 mod server;
 mod stack;
@@ -60,7 +61,7 @@ use self::{
     body::Spliced,
     config::Config,
     docs::Docs,
-    envelope::Envelope,
+    envelope::{Envelope, Holds},
     error::ApiError,
     explain::Explain,
     fields::Unkeyed,
@@ -142,8 +143,15 @@ impl Proxy {
         let stack = self.parts.stack();
         let cache = self.parts.cache();
         let explained = cache.clone();
+        // Otherwise they are the store's own.
+        let hits_are_held = config.backend == config::BackendKind::Redis && !config.near;
         let own = Own {
-            envelope: Envelope::new(stack.clone(), Targets::new(&config), config.max_object),
+            envelope: Envelope::new(
+                stack.clone(),
+                Targets::new(&config),
+                config.max_object,
+                Holds::new(&bounds, hits_are_held),
+            ),
             admin: Admin::new(Targets::new(&config), move |purge, manner| {
                 let cache = cache.clone();
                 async move {

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service, util::Oneshot};
@@ -176,10 +176,7 @@ where
                 }
                 Some(outcome) if is_turned_away(&response, outcome) => {
                     let outcome = outcome.clone();
-                    let mut rescued = rescued(too_many(), outcome, *this.head);
-                    let later = HeaderValue::from_static("1");
-                    rescued.headers_mut().insert(header::RETRY_AFTER, later);
-                    rescued.map(Either::Left)
+                    rescued(too_many(), outcome, *this.head).map(Either::Left)
                 }
                 _ => response.map(Either::Right),
             },
@@ -205,7 +202,7 @@ fn is_turned_away<B>(response: &Response<B>, outcome: &Outcome) -> bool {
 }
 
 fn too_many() -> ApiError {
-    ApiError::new(
+    ApiError::later(
         StatusCode::SERVICE_UNAVAILABLE,
         "too_many_waiting",
         "Too many requests wait for the same answer of the upstream (--max-waiting).",

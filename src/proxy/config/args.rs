@@ -150,6 +150,10 @@ pub(super) struct Args {
     /// unstored [MAX_FILLS, default 128MiB]
     #[argh(option, arg_name = "size")]
     pub(super) max_fills: Option<String>,
+    /// what all bodies that /proxy holds may take together, else 503 [MAX_ENVELOPES,
+    /// default 256MiB]
+    #[argh(option, arg_name = "size")]
+    pub(super) max_envelopes: Option<String>,
     /// put larder's own paths below this one [PREFIX, default none]
     #[argh(option, arg_name = "path")]
     pub(super) prefix: Option<String>,
@@ -245,6 +249,7 @@ mod tests {
             "NEAR",
             "NEAR_TTL",
             "UPSTREAM_PROXY",
+            "MAX_ENVELOPES",
         ] {
             assert!(help.output.contains(variable), "{variable} is missing");
         }

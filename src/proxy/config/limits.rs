@@ -77,5 +77,11 @@ pub(super) fn choose(args: &Args, env: &Variables<'_>) -> Result<Limits, Misuse>
             default.waiting,
         )?,
         fills: size("--max-fills", &args.max_fills, "MAX_FILLS", default.fills)?,
+        envelopes: size(
+            "--max-envelopes",
+            &args.max_envelopes,
+            "MAX_ENVELOPES",
+            default.envelopes,
+        )?,
     })
 }

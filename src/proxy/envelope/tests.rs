@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
-use crate::proxy::config::Config;
+use crate::proxy::{config::Config, limits::Limits};
 
 type Sent = Request<Full<Bytes>>;
 
@@ -26,9 +26,18 @@ async fn answer(
         async move { Ok::<_, Infallible>(response) }
     });
     let head = request.body(()).unwrap().into_parts().0;
-    Envelope::new(inner, Targets::new(&config), 64)
+    Envelope::new(inner, Targets::new(&config), 64, holds())
         .answer(head, Full::default())
         .await
+}
+
+/// Room for 300 bytes.
+fn holds() -> Holds {
+    let limits = Limits {
+        envelopes: 300,
+        ..Limits::default()
+    };
+    Holds::new(&Bounds::new(limits, Default::default()), false)
 }
 
 fn get(url: &str) -> request::Builder {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::*;
-use crate::proxy::{Origin, config::Config, server::Draining, target::Targets};
+use crate::proxy::{Origin, config::Config, envelope::Holds, server::Draining, target::Targets};
 use crate::{
     cache::{CacheLayer, Purged},
     metrics::Metrics,
@@ -41,7 +41,11 @@ fn router(prefix: &str, origin: Option<&str>) -> (Router<Stack>, Draining) {
     };
     let draining = Draining::default();
     let own = Own {
-        envelope: Envelope::new(echo(), Targets::new(&config), 1000),
+        envelope: {
+            let bounds = Bounds::new(Default::default(), Default::default());
+            let holds = Holds::new(&bounds, false);
+            Envelope::new(echo(), Targets::new(&config), 1000, holds)
+        },
         admin: Admin::new(Targets::new(&config), |_, _| async {
             Ok(Purged::default())
         }),

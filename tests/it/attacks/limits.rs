@@ -239,6 +239,41 @@ async fn bodies_that_are_received_share_one_room() {
     counted(&larder, "refused_fills", 2).await;
 }
 
+/// Bodies count until they are sent; those that the store holds anyway do not.
+#[tokio::test]
+async fn bodies_that_proxy_holds_share_one_room() {
+    let origin = Origin::at_once(|_, request| {
+        let kept = match request.uri().path() {
+            "/kept" => "max-age=60",
+            _ => "no-store",
+        };
+        let fields = [
+            ("content-type", "application/json"),
+            ("cache-control", kept),
+        ];
+        respond(200, &fields, format!("\"{}\"", "x".repeat(20 << 20)))
+    })
+    .await;
+    let flags = ["--max-object=32MiB", "--max-envelopes=30MiB"];
+    let larder = Larder::before(&origin.url(), &flags).await;
+    let unread = async |url| {
+        let head = format!("GET /proxy?url={url} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut talk = larder.talk(head.as_bytes()).await;
+        assert!(talk.hear("\"data\"").await.contains(" 200 OK"));
+        talk
+    };
+    assert_eq!(larder.get("/proxy?url=kept").await.status, 200);
+    let hits = (unread("kept").await, unread("kept").await);
+    let held = unread("other").await;
+    let refused = larder.get("/proxy?url=other").await;
+    assert_eq!(refused.error(), (503, "too_many_envelopes".to_owned()));
+    assert_eq!(refused.header("retry-after"), "1");
+    counted(&larder, "refused_envelopes", 1).await;
+    drop(held);
+    soon(async { while larder.get("/proxy?url=other").await.status != 200 {} }).await;
+    drop(hits);
+}
+
 #[tokio::test]
 async fn in_h2_heads_are_bounded_too_and_a_connection_grows_old() {
     let larder = Larder::start(&["--h2-age=0.3", "--max-headers=20"]).await;
