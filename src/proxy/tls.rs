@@ -1,6 +1,7 @@
 //! TLS for clients: rustls on ring, TLS 1.2 and up, HTTP/2 or HTTP/1.1 by ALPN. Certificate and
 //! key are read anew on SIGHUP; connections that are there keep theirs.
 
+mod expiry;
 mod pinned;
 
 use std::{fmt, io, path::Path, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 pub(super) use self::pinned::connect;
 use super::{config::TlsFiles, error::ApiError};
+use crate::clock::Clock;
 
 /// How long a client may take for its part of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -122,6 +124,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let chain = certificates(&files.cert)?;
+    expiry::tell(&files.cert, &chain, Clock::system().now());
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             let path = files.key.display();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
+    certificate::Certificate,
     origin::{Origin, Raw, Then, nobody},
     program::Logged,
     proxy::{ask, request},
@@ -187,4 +188,20 @@ async fn secrets_are_never_written() {
         .filter(|line| line.contains("tell-nobody"))
         .collect();
     assert!(told.is_empty(), "{told:#?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_told_of() {
+    let certificate = Certificate::new();
+    let [cert, key] = certificate.flags();
+    let mut larder = Logged::start(&[&cert, &key]).await;
+    assert!(!larder.text.contains("expire"), "{}", larder.text);
+    certificate.expire();
+    larder.hang_up();
+    let told = larder.event("the certificate has expired").await;
+    assert_eq!(told["expires"], "Sat, 01 Jan 2000 00:00:00 GMT");
+    assert_eq!(told["level"], "WARN");
+    larder.event("certificate read anew").await;
+    let mut other = Logged::start(&[&cert, &key]).await;
+    other.event("the certificate has expired").await;
 }

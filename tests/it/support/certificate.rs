@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use rcgen::generate_simple_self_signed;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd, generate_simple_self_signed};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
     pki_types::{CertificateDer, pem::PemObject},
@@ -27,6 +27,15 @@ impl Certificate {
         let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         self.put("cert.pem", &made.cert.pem());
         self.put("key.pem", &made.signing_key.serialize_pem());
+    }
+
+    /// Puts one in its place that was good until 2000.
+    pub(crate) fn expire(&self) {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2000, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        self.put("cert.pem", &params.self_signed(&key).unwrap().pem());
+        self.put("key.pem", &key.serialize_pem());
     }
 
     pub(crate) fn put(&self, name: &str, text: &str) {

@@ -74,6 +74,13 @@ impl Logged {
         fields
     }
 
+    /// Sends it a SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Answer {
         ask(self.address, request("GET", target, &[], "")).await
     }
