@@ -107,19 +107,22 @@ async fn lengths() {
 /// RFC 9112 §6.1: the length is not believed, not sent on, and nothing more is read.
 #[tokio::test]
 async fn a_length_beside_chunks_is_dropped_and_the_connection_closed() {
-    let origin = Origin::echoing().await;
+    let origin = Origin::at_once(|_, request| respond(200, &[], request.body().clone())).await;
     let larder = Larder::before(&origin.url(), &[]).await;
     for fields in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
     ] {
-        let both = format!("POST /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n0\r\n\r\n");
+        let both =
+            format!("POST /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n7\r\nGET /y \r\n0\r\n\r\n");
         let bytes = [both.as_bytes(), NEXT].concat();
         let answer = larder.talk(&bytes).await.hear_out().await;
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.ends_with("\r\n\r\nGET /y "), "{answer}");
     }
     for head in origin.seen() {
         assert_eq!(head.uri, "/x");
+        assert_eq!(head.headers["transfer-encoding"], "chunked");
         assert!(!head.headers.contains_key("content-length"));
     }
 }
