@@ -13,7 +13,7 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: Cow<'static, str>,
-    /// What a 405, a 401 or a 503 says besides.
+    /// What some statuses say besides: a 405, for one, what is allowed.
     field: Option<(HeaderName, &'static str)>,
 }
 
@@ -48,6 +48,15 @@ impl ApiError {
     /// 403: not from there.
     pub(super) fn forbidden(code: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// 408: the client has kept larder waiting, and is not waited for any longer.
+    pub(super) fn stalled() -> Self {
+        let message = "The request's body did not go on in time (--timeout).";
+        ApiError {
+            field: Some((header::CONNECTION, "close")),
+            ..Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+        }
     }
 
     /// Not now, but perhaps in a second.

@@ -70,10 +70,12 @@ pub(super) enum Limit {
     Stall,
     /// The bytes of bodies for `/proxy`.
     Envelopes,
+    /// The time between two pieces of a request's body.
+    Body,
 }
 
 /// The counters, in the order of [`Limit`].
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     (
         "refused_connections",
         "Connections that had to wait for a place",
@@ -92,6 +94,10 @@ const NAMES: [(&str, &str); 7] = [
     (
         "refused_envelopes",
         "Requests for /proxy that there was no room for",
+    ),
+    (
+        "refused_slow_bodies",
+        "Requests whose body did not go on in time",
     ),
 ];
 

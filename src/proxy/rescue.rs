@@ -1,4 +1,4 @@
-//! Errors to statuses: 403, 502 and 504, here and nowhere else.
+//! Errors to statuses: 403, 408, 502 and 504, here and nowhere else.
 //!
 //! Below, services fail with typed errors. Above, there are only responses; those that were made
 //! here carry [`Rescued`], so that they are passed on as they are.
@@ -70,6 +70,7 @@ fn describe_kind(kind: ErrorKind) -> ApiError {
             "bad_request",
             "The request cannot be sent on, or its body broke off.",
         ),
+        ErrorKind::Stalled => return ApiError::stalled(),
         ErrorKind::Refused => (
             StatusCode::FORBIDDEN,
             "address_not_allowed",

@@ -25,7 +25,7 @@ use super::{
     figures::MetricsPage,
     forward, framing,
     health::Health,
-    limits::Bounds,
+    limits::{Bounds, Limit},
     origin::Origin,
     rescue::Rescued,
 };
@@ -225,7 +225,12 @@ impl<S> Parts<S> {
                 Ok(request) => {
                     let Ok(response) = self.stack.clone().oneshot(request).await;
                     return match response.extensions().get::<Rescued>() {
-                        Some(_) => response,
+                        Some(_) => {
+                            if response.status() == StatusCode::REQUEST_TIMEOUT {
+                                self.own.bounds.met(Limit::Body);
+                            }
+                            response
+                        }
                         None => forward::response(response),
                     }
                     .map(Either::Right);

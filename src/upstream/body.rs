@@ -4,6 +4,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -40,11 +41,20 @@ pub struct Body {
 pub(super) enum RequestBody {
     /// None: such a request can be sent again.
     Empty,
-    /// One that tells when it was last read from.
+    /// One that tells how far it has come.
     Streaming {
         inner: UnsyncBoxBody<Bytes, BoxError>,
-        progress: watch::Sender<Instant>,
+        progress: watch::Sender<Progress>,
     },
+}
+
+/// How far the body of a request has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// When its latest piece was here.
+    pub(super) latest: Instant,
+    /// The upstream would take more, and there is none.
+    pub(super) waiting: bool,
 }
 
 // === impl Body ===
@@ -125,11 +135,22 @@ impl fmt::Debug for Body {
     }
 }
 
+// === impl Progress ===
+
+impl Progress {
+    pub(super) fn now() -> Self {
+        Progress {
+            latest: Clock::system().instant(),
+            waiting: false,
+        }
+    }
+}
+
 // === impl RequestBody ===
 
 impl RequestBody {
-    /// The body, and the time of its latest piece if it has any.
-    pub(super) fn new<B>(inner: B) -> (Self, Option<watch::Receiver<Instant>>)
+    /// The body, and how far it has come if it has any pieces.
+    pub(super) fn new<B>(inner: B) -> (Self, Option<watch::Receiver<Progress>>)
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -137,7 +158,7 @@ impl RequestBody {
         if inner.is_end_stream() {
             return (RequestBody::Empty, None);
         }
-        let (progress, latest) = watch::channel(Clock::system().instant());
+        let (progress, latest) = watch::channel(Progress::now());
         let inner = inner.map_err(Into::into).boxed_unsync();
         (RequestBody::Streaming { inner, progress }, Some(latest))
     }
@@ -156,7 +177,9 @@ impl http_body::Body for RequestBody {
             RequestBody::Streaming { inner, progress } => {
                 let frame = Pin::new(inner).poll_frame(cx);
                 if frame.is_ready() {
-                    progress.send_replace(Clock::system().instant());
+                    progress.send_replace(Progress::now());
+                } else {
+                    progress.send_if_modified(|last| !mem::replace(&mut last.waiting, true));
                 }
                 frame
             }

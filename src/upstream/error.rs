@@ -24,6 +24,8 @@ pub enum ErrorKind {
     /// The request itself cannot be sent: no absolute `http` or `https` URI, `CONNECT`, or its
     /// own body broke off.
     Request,
+    /// The request's own body did not go on in time.
+    Stalled,
     /// The host leads to loopback, a private network or another special address.
     Refused,
     /// The host's name has no address.
@@ -87,6 +89,7 @@ impl fmt::Display for Error {
         let peer = &self.peer;
         match self.kind {
             ErrorKind::Request => write!(f, "the request to {peer} cannot be sent"),
+            ErrorKind::Stalled => write!(f, "the request to {peer} does not go on"),
             ErrorKind::Refused => write!(f, "{peer} leads to an address that is not allowed"),
             ErrorKind::Resolve => write!(f, "the name of {peer} cannot be resolved"),
             ErrorKind::Connect => write!(f, "{peer} cannot be reached"),

@@ -10,10 +10,10 @@ use http::{
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client, connect::capture_connection};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use super::{
-    body::{Body, RequestBody},
+    body::{Body, Progress, RequestBody},
     connect::{Connector, Mark},
     error::{BoxError, Error, ErrorKind, Failure, kind_of, without_userinfo},
     fields,
@@ -33,7 +33,7 @@ pub(super) struct Exchange {
 pub(super) struct Outgoing {
     request: Request<RequestBody>,
     peer: Authority,
-    progress: Option<watch::Receiver<Instant>>,
+    progress: Option<watch::Receiver<Progress>>,
 }
 
 // === impl Exchange ===
@@ -98,7 +98,7 @@ impl Exchange {
 /// Bounds the time without progress: a request whose body is still being sent may take long.
 async fn within<T>(
     timeout: Option<Duration>,
-    progress: Option<watch::Receiver<Instant>>,
+    progress: Option<watch::Receiver<Progress>>,
     answer: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
     let Some(timeout) = timeout else {
@@ -110,8 +110,12 @@ async fn within<T>(
         if let Ok(answer) = tokio::time::timeout_at(since + timeout, &mut answer).await {
             return answer;
         }
-        match progress.as_ref().map(|latest| *latest.borrow()) {
-            Some(latest) if latest > since => since = latest,
+        match progress.as_ref().map(|progress| *progress.borrow()) {
+            Some(Progress { latest, .. }) if latest > since => since = latest,
+            Some(Progress { waiting: true, .. }) => {
+                let what = format!("the request's body stalled for {timeout:?}");
+                return Err(Failure::new(ErrorKind::Stalled, what).into());
+            }
             _ => {
                 let what = format!("no response head in {timeout:?}");
                 return Err(Failure::new(ErrorKind::Timeout, what).into());
@@ -215,16 +219,18 @@ fn addressed(uri: Uri) -> Result<(Uri, Authority), Error> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn the_timeout_runs_from_the_latest_piece_of_the_request() {
         let begin = Clock::system().instant();
-        let (progress, latest) = watch::channel(begin);
+        let (progress, latest) = watch::channel(Progress::now());
         let upload = async {
             for _ in 0..3 {
                 tokio::time::sleep(Duration::from_secs(20)).await;
-                progress.send_replace(Clock::system().instant());
+                progress.send_replace(Progress::now());
             }
             std::future::pending::<Result<(), BoxError>>().await
         };
@@ -232,6 +238,37 @@ mod tests {
         let error = within(timeout, Some(latest), upload).await.unwrap_err();
         assert_eq!(kind_of(&*error), ErrorKind::Timeout);
         assert_eq!(begin.elapsed(), Duration::from_secs(90));
+    }
+
+    /// It is the client's fault if the upstream would have taken more, and else the upstream's.
+    #[tokio::test(start_paused = true)]
+    async fn who_stalls_is_told_apart() {
+        for (reads_on, fault) in [(true, ErrorKind::Stalled), (false, ErrorKind::Timeout)] {
+            let (sender, body) = http_body_util::channel::Channel::<Bytes, BoxError>::new(1);
+            let (mut body, progress) = RequestBody::new(body);
+            let begin = Clock::system().instant();
+            let exchange = async {
+                let upload = async {
+                    let mut sender = sender;
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                    sender.send_data(Bytes::from("piece")).await.unwrap();
+                    std::future::pending::<()>().await;
+                };
+                let download = async {
+                    body.frame().await.unwrap().unwrap();
+                    if reads_on {
+                        body.frame().await;
+                    }
+                    std::future::pending::<()>().await;
+                };
+                tokio::join!(upload, download);
+                Ok::<_, BoxError>(())
+            };
+            let timeout = Some(Duration::from_secs(30));
+            let error = within(timeout, progress, exchange).await.unwrap_err();
+            assert_eq!(kind_of(&*error), fault);
+            assert_eq!(begin.elapsed(), Duration::from_secs(50));
+        }
     }
 
     #[test]

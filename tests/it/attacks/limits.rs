@@ -155,7 +155,10 @@ async fn a_request_body_that_stalls_is_not_waited_for() {
     let larder = Larder::before(&origin.url(), &["--timeout=0.2"]).await;
     let head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo";
     let answer = larder.talk(head).await.hear_out().await;
-    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\"request_timeout\""), "{answer}");
+    counted(&larder, "refused_slow_bodies", 1).await;
 }
 
 #[tokio::test]
