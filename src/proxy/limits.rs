@@ -72,10 +72,18 @@ pub(super) enum Limit {
     Envelopes,
     /// The time between two pieces of a request's body.
     Body,
+    /// The time for a TLS handshake.
+    Handshake,
+    /// The time for a connection on which nothing is asked.
+    Idle,
+    /// The age of a connection in HTTP/2.
+    Age,
+    /// The requests that it may reset, or other frames of no use.
+    Floods,
 }
 
 /// The counters, in the order of [`Limit`].
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 12] = [
     (
         "refused_connections",
         "Connections that had to wait for a place",
@@ -98,6 +106,22 @@ const NAMES: [(&str, &str); 8] = [
     (
         "refused_slow_bodies",
         "Requests whose body did not go on in time",
+    ),
+    (
+        "refused_slow_handshakes",
+        "Connections whose TLS handshake took too long",
+    ),
+    (
+        "closed_idle",
+        "Connections on which nothing was asked for too long",
+    ),
+    (
+        "closed_aged",
+        "Connections in HTTP/2 that were told to go for their age",
+    ),
+    (
+        "refused_floods",
+        "Connections in HTTP/2 that reset too many requests, or sent other frames of no use",
     ),
 ];
 

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     io,
     net::SocketAddr,
     sync::{
@@ -27,7 +28,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    time::{sleep, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 use tower::{BoxError, Service, ServiceExt};
 
@@ -306,8 +307,12 @@ where
         let connection = ending.watch(connection);
         let end = async {
             tokio::select! {
-                _ = timeout(limits.h2_age, draining.begun()) => {}
-                () = answering.ceased(limits.idle_time) => {}
+                waited = timeout(limits.h2_age, draining.begun()) => {
+                    if waited.is_err() {
+                        bounds.met(Limit::Age);
+                    }
+                }
+                () = answering.ceased(limits.idle_time) => bounds.met(Limit::Idle),
             }
             ending.shutdown().await;
         };
@@ -344,15 +349,38 @@ fn small(size: u64) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX).min(i32::MAX as u32)
 }
 
-/// Counts what hyper has refused, before there was a request.
-fn count(bounds: &Bounds, error: &(dyn std::error::Error + 'static)) {
-    let Some(error) = error.downcast_ref::<hyper::Error>() else {
-        return;
+/// Counts what a connection has ended for, where no request was to blame.
+fn count(bounds: &Bounds, error: &(dyn Error + 'static)) {
+    if let Some(limit) = limit_met(error) {
+        bounds.met(limit);
+    }
+}
+
+fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
+    if error.is::<Elapsed>() {
+        // Of the first bytes.
+        return Some(Limit::Idle);
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return (error.kind() == io::ErrorKind::TimedOut).then_some(Limit::Handshake);
+    }
+    let error = error.downcast_ref::<hyper::Error>()?;
+    // Its reason ENHANCE_YOUR_CALM, which hyper shows in words alone.
+    let is_flood = |cause: &dyn Error| {
+        let said = cause.to_string();
+        said.starts_with("connection error detected") && said.contains("excessive load")
     };
     if error.is_parse_too_large() {
-        bounds.met(Limit::Head);
+        Some(Limit::Head)
     } else if error.is_parse() {
-        bounds.met(Limit::Malformed);
+        Some(Limit::Malformed)
+    } else if error.is_timeout() {
+        Some(Limit::Idle)
+    } else {
+        error
+            .source()
+            .is_some_and(is_flood)
+            .then_some(Limit::Floods)
     }
 }
 
