@@ -5,6 +5,7 @@
 mod attacks;
 mod cache;
 mod cli;
+mod described;
 mod endpoints;
 mod explain;
 mod exposed;
