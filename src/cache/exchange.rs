@@ -30,6 +30,10 @@ use crate::{
     store::{Ask, Record, Seen, Store, Turn},
 };
 
+/// How often a request waits for another's fetch that takes long, elsewhere: each time, they show
+/// anew that they are at it.
+const WAITS: u32 = 12;
+
 /// A request, and what is needed to answer it.
 pub(super) struct Exchange<S, I, Q> {
     pub(super) core: Arc<Core<S>>,
@@ -152,7 +156,7 @@ where
         // What others are asked about though it is stored, as it is stale.
         let mut about: Option<Key> = None;
         let mut held: Option<flight::Lead<_>> = None;
-        let mut has_waited = false;
+        let mut waits = WAITS;
         loop {
             let asking = match &about {
                 _ if !asks => Asking::Nobody,
@@ -239,10 +243,12 @@ where
                     }
                     match mem::take(&mut trip.found.turn) {
                         // Those who wait here go on waiting for this one.
-                        Turn::Others(wait) if !has_waited => {
-                            has_waited = true;
+                        Turn::Others(wait) if waits > 0 => {
                             drop(trip);
-                            wait.over().await;
+                            waits = match wait.over().await {
+                                true => 0, // If it is not here now, it is of no use.
+                                false => waits - 1,
+                            };
                             held = Some(lead);
                             continue;
                         }

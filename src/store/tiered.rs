@@ -258,7 +258,10 @@ impl Store for TieredStore {
         let (looked, holder) = self.copied(key, looked).await?;
         let turn = match holder {
             Holder::Nobody => Turn::Free,
-            Holder::Us => Turn::Mine(Lease::of(claim)),
+            Holder::Us => {
+                claim.keep();
+                Turn::Mine(Lease::of(claim))
+            }
             Holder::Another(left) => Turn::Others(Wait::new(expecting.over(left))),
         };
         Ok((looked, turn))

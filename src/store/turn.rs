@@ -37,7 +37,7 @@ pub(super) trait Claimed: Send + Sync {
 }
 
 /// A while, until it is known what became of another's fetch, or until it takes too long.
-pub struct Wait(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+pub struct Wait(Pin<Box<dyn Future<Output = bool> + Send + Sync>>);
 
 // === impl Lease ===
 
@@ -63,13 +63,14 @@ impl fmt::Debug for Lease {
 
 impl Wait {
     #[cfg(all(feature = "memory", feature = "redis"))]
-    pub(super) fn new(wait: impl Future<Output = ()> + Send + Sync + 'static) -> Self {
+    pub(super) fn new(wait: impl Future<Output = bool> + Send + Sync + 'static) -> Self {
         Wait(Box::pin(wait))
     }
 
-    /// Waits. What there is then may be of use, or not.
-    pub(crate) async fn over(self) {
-        self.0.await;
+    /// Waits. Answers whether the fetch is over; what there is then may be of use, or not. If it
+    /// is not known, ask whose turn it is: the other may be at it still.
+    pub(crate) async fn over(self) -> bool {
+        self.0.await
     }
 }
 

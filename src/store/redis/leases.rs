@@ -1,14 +1,15 @@
 //! Leases: of all instances, one fetches a key while the others wait.
 //!
 //! A lease is a key of its own beside the record's, with an expiry: who dies with it makes the
-//! others wait no longer than that. It is taken in the same go as the lookup, by a script that sees
-//! whether there is a record, and before the record is read: where it finds neither a record nor a
-//! lease, all that was fetched before is stored. Its value is a number that only this instance
-//! knows, or nothing when each had better fetch for itself for a while.
+//! others wait no longer than that. Who fetches for longer renews it, for a while. It is taken in the
+//! same go as the lookup, by a script that sees whether there is a record, and before the record is
+//! read: where it finds neither a record nor a lease, all that was fetched before is stored. Its
+//! value is a number that only this instance knows, or nothing when each had better fetch for itself
+//! for a while.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
@@ -20,10 +21,10 @@ use fred::{
     interfaces::ClientLike,
     types::{ClusterHash, CustomCommand, Value},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::sleep};
 
 use super::{
-    Shared,
+    Shared, Task,
     scripts::{Event, Way},
 };
 use crate::{
@@ -31,8 +32,15 @@ use crate::{
     store::{Ask, codec, random, turn::Claimed},
 };
 
-/// How long a lease lasts, and so how long anybody waits for one, in milliseconds.
+/// How long a lease lasts that is not renewed, and so how long anybody waits for who has died, in
+/// milliseconds.
 const LASTS: i64 = 3000;
+
+/// The pause between two renewals.
+const RENEWED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is renewed at the most: whoever fetches for longer than that may never end.
+const RENEWALS: u32 = 30;
 
 /// How long nobody waits for what was of no use to others, in milliseconds.
 const IN_VAIN: i64 = 10_000;
@@ -51,6 +59,13 @@ if not who then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
 if not who or who == ARGV[1] then return 0 end
 return math.max(redis.call('PTTL', KEYS[2]), 1)";
 
+/// Makes the lease last again, unless another has it by now.
+const RENEW: &str = r"
+local who = redis.call('GET', KEYS[1])
+if who and who ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
 /// Ends the lease, and tells those who wait.
 const END: &str = r"
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -68,6 +83,7 @@ pub(in crate::store) struct Claim {
     /// How often it was asked for, save where another has it.
     asked: AtomicI64,
     in_vain: AtomicBool,
+    renewing: OnceLock<Task>,
 }
 
 /// Who has a lease.
@@ -81,22 +97,44 @@ pub(in crate::store) enum Holder {
 }
 
 impl Shared {
-    /// The lease of a key, to be asked for; none where a cluster might keep it elsewhere than the
+    /// The lease of a key, to be asked for; none where a cluster would keep it elsewhere than the
     /// record.
     pub(in crate::store) fn claim(self: &Arc<Self>, key: &Key) -> Option<Arc<Claim>> {
         let record = self.name(key);
-        if record.contains(['{', '}']) {
+        // Not the name of a record: see `sweep::is_ours`.
+        let name = beside(&record, &format!("{}::lease:", self.config.prefix));
+        if self.link.is_clustered() && hashed(&name) != hashed(&record) {
             return None;
         }
         Some(self.claims.get_or(key, || Claim {
             shared: Arc::clone(self),
             key: key.clone(),
-            // Not the name of a record: see `sweep::is_ours`.
-            name: format!("{}::lease:{{{record}}}", self.config.prefix),
+            name,
             token: Bytes::copy_from_slice(&random().to_be_bytes()),
             asked: AtomicI64::new(0),
             in_vain: AtomicBool::new(false),
+            renewing: OnceLock::new(),
         }))
+    }
+}
+
+/// The part of a key's name that says where a cluster keeps it.
+fn hashed(name: &str) -> &str {
+    let tag = name
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    match tag {
+        Some((tag, _)) if !tag.is_empty() => tag,
+        _ => name,
+    }
+}
+
+/// A name that begins with `start`, and that a cluster keeps where it keeps the record: if there is
+/// one, which there is not for some of those with a brace that nothing closes or opens.
+fn beside(record: &str, start: &str) -> String {
+    match hashed(record) {
+        tag if tag == record => format!("{start}{{{record}}}"),
+        tag => format!("{start}{{{tag}}}{record}"),
     }
 }
 
@@ -131,6 +169,33 @@ impl Claim {
         self.asked.fetch_sub(1, Ordering::AcqRel);
         holder
     }
+
+    /// Renews it from here on, as it is ours, until it ends.
+    pub(in crate::store) fn keep(self: &Arc<Self>) {
+        self.renewing.get_or_init(|| {
+            let claim = Arc::downgrade(self);
+            Task::of(&tokio::spawn(Claim::renew(claim)))
+        });
+    }
+
+    async fn renew(claim: Weak<Claim>) {
+        for _ in 0..RENEWALS {
+            sleep(RENEWED_EVERY).await;
+            let Some((shared, name, token)) = claim.upgrade().map(|claim| {
+                let (name, token) = (claim.name.clone(), claim.token.clone());
+                (Arc::clone(&claim.shared), name, token)
+            }) else {
+                return;
+            };
+            let args = vec![token.into(), LASTS.into()];
+            let (within, script) = (shared.write_timeout(), RENEW.to_owned());
+            let renewed = Way::Open.eval::<i64>(&shared.link, within, script, name, args);
+            // If it fails, it lasts for two more.
+            if renewed.await.is_ok_and(|renewed| renewed == 0) {
+                return;
+            }
+        }
+    }
 }
 
 impl Claimed for Claim {
@@ -160,5 +225,37 @@ impl Drop for Claim {
             let ended = Way::Open.eval::<i64>(&shared.link, within, script, name, args);
             ended.await // If it fails, the lease expires.
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_kept_where_its_record_is() {
+        for (record, is) in [
+            ("larder:GET http://a/", true),
+            ("larder:GET http://a/{id}", true),
+            ("larder:GET http://a/{id}?{of}}", true),
+            ("larder:GET http://a/{", true),
+            ("{larder}:GET http://a/{id}", true),
+            ("{larder}:GET http://a/", true),
+            // These count whole, and no name that holds them does.
+            ("larder:GET http://a/}", false),
+            ("larder:GET http://a/{}", false),
+        ] {
+            let prefix = record.split(':').next().unwrap();
+            let name = beside(record, &format!("{prefix}::lease:"));
+            assert_eq!(hashed(&name) == hashed(record), is, "{record}: {name}");
+            assert!(name.contains(record) && name.starts_with(prefix));
+        }
+    }
+
+    #[test]
+    fn leases_differ_where_their_records_do() {
+        let beside = |record| beside(record, "larder::lease:");
+        assert_ne!(beside("GET http://a/{id}/b"), beside("GET http://a/{id}/c"));
+        assert_ne!(beside("{a}b"), beside("a"));
     }
 }

@@ -169,14 +169,14 @@ impl Link {
         }
     }
 
+    pub(super) fn is_clustered(&self) -> bool {
+        self.config.server.is_clustered()
+    }
+
     /// How often a command may be sent. In a cluster once more for each time that a node knows
     /// better where the key is.
     fn attempts(&self) -> u32 {
-        if self.config.server.is_clustered() {
-            3
-        } else {
-            1
-        }
+        if self.is_clustered() { 3 } else { 1 }
     }
 
     /// Makes a call whatever the breaker says.

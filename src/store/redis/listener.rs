@@ -124,9 +124,9 @@ impl Ears {
 }
 
 impl Expecting {
-    /// Ends when it was heard, or after so long.
-    pub(in crate::store) async fn over(mut self, at_most: Duration) {
-        let _ = timeout(at_most, self.told.changed()).await;
+    /// Ends when it was heard, or after so long. Answers whether it was.
+    pub(in crate::store) async fn over(mut self, at_most: Duration) -> bool {
+        timeout(at_most, self.told.changed()).await.is_ok()
     }
 }
 

@@ -27,17 +27,20 @@ use super::{
     *,
 };
 use crate::support::{
-    redis::Redis,
+    redis::{Cluster, Redis},
     script::{self, Body, Script, Told, respond},
 };
 
-/// No wait lasts longer: a lease's 3 s, and as much again for a machine that has much to do.
+/// No wait for the dead lasts longer: a lease's 3 s, and as much again for a machine that has much to do.
 const BOUND: Duration = Duration::from_secs(6);
 
 type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 #[derive(Clone)]
-struct Instance(Cache<Script, TieredStore>);
+struct Instance {
+    cache: Cache<Script, TieredStore>,
+    layer: CacheLayer<TieredStore>,
+}
 
 impl Instance {
     /// One whose clock is ahead by so much.
@@ -59,13 +62,25 @@ impl Instance {
             // Correctness is not to depend on how busy the machine is.
             .store_timeout(Duration::from_secs(20))
             .build();
-        Instance(layer.layer(origin.clone()))
+        let cache = layer.layer(origin.clone());
+        Instance { cache, layer }
+    }
+
+    /// Waits until a request has looked, and has either asked the origin or waits for others. One
+    /// thread runs all of this: from a seat, it goes as far as it can at once.
+    async fn has_looked(&self) {
+        soon(async {
+            while self.layer.handle().flights() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     async fn get_with(self, path: String, fields: &'static [(&str, &str)]) -> Told {
         let erased = |res: Response<ResponseBody<Body>>| res.map(BodyExt::boxed_unsync);
         let req: Request<Body> = script::get(&path, fields);
-        let mut service = MapResponse::new(self.0, erased);
+        let mut service = MapResponse::new(self.cache, erased);
         let answer: BoxFuture = Box::pin(service.call(req));
         let Ok(res) = answer.await;
         script::told(res).await
@@ -145,6 +160,84 @@ async fn what_all_ask_for_is_fetched_once() {
 }
 
 #[tokio::test]
+async fn what_takes_long_is_waited_for_while_somebody_is_at_it() {
+    let redis = Redis::start();
+    let line = Line::to(&redis).await;
+    let mut origin = held(FRESH);
+    let far_away = RedisConfig::new(&line.url).timeout(Duration::from_secs(5));
+    let slow = Instance::new(far_away, true, Duration::ZERO, &origin.script).await;
+    let all = three(&redis, true, Duration::ZERO, &origin.script).await;
+    let leading = tokio::spawn(slow.clone().get("/a"));
+    origin.asked(1).await;
+    let waiting = tokio::spawn(async move { ask_all(&all, 3, "/a").await });
+    // Longer than a lease that is not renewed.
+    sleep(Duration::from_millis(4500)).await;
+    assert_eq!(origin.script.calls(), 1);
+    let start = Instant::now();
+    line.cut();
+    leading.abort();
+    origin.asked(2).await;
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    origin.go.add_permits(10);
+    let told = soon(waiting).await.unwrap();
+    assert_eq!(told.len(), 9);
+    assert!(origin.script.calls() <= 4, "one for each at the most");
+}
+
+#[tokio::test]
+async fn braces_in_a_url_are_as_good_as_any() {
+    for url in ["/{a}/b", "/{a}", "/{", "/a}", "/{}?{a}"] {
+        let redis = Redis::start();
+        let mut origin = held(FRESH);
+        let all = three(&redis, true, Duration::ZERO, &origin.script).await;
+        let leading = tokio::spawn(all[0].clone().get(url));
+        origin.asked(1).await;
+        let waiting = tokio::spawn(all[1].clone().get(url));
+        all[1].has_looked().await;
+        origin.go.add_permits(2);
+        for asked in [leading, waiting] {
+            assert_eq!(soon(asked).await.unwrap().body, "1", "{url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn leases_are_where_the_records_are_in_a_cluster() {
+    let cluster = Cluster::start();
+    let mut origin = held(FRESH);
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let config = RedisConfig::new(cluster.url()).timeout(Duration::from_secs(5));
+        all.push(Instance::new(config, true, Duration::ZERO, &origin.script).await);
+    }
+    for (n, url) in ["/a", "/b", "/c", "/{a}/b", "/{a}", "/{b}", "/{"]
+        .iter()
+        .enumerate()
+    {
+        let leading = tokio::spawn(all[0].clone().get(url));
+        origin.asked(n + 1).await;
+        let waiting = tokio::spawn(all[1].clone().get(url));
+        all[1].has_looked().await;
+        origin.go.add_permits(1);
+        for asked in [leading, waiting] {
+            assert_eq!(
+                soon(asked).await.unwrap().body,
+                (n + 1).to_string(),
+                "{url}"
+            );
+        }
+        // The next is not to be taken for this one.
+        soon(async {
+            while all.iter().any(|one| one.layer.handle().flights() > 0) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    assert_eq!(origin.script.calls(), 7);
+}
+
+#[tokio::test]
 async fn who_leaves_lets_another_fetch_at_once() {
     let redis = Redis::start();
     let mut origin = held(FRESH);
@@ -152,7 +245,7 @@ async fn who_leaves_lets_another_fetch_at_once() {
     let leading = tokio::spawn(all[0].clone().get("/a"));
     origin.asked(1).await;
     let waiting = tokio::spawn(all[1].clone().get("/a"));
-    sleep(Duration::from_millis(100)).await;
+    all[1].has_looked().await;
     assert_eq!(origin.script.calls(), 1);
     let start = Instant::now();
     leading.abort();
@@ -194,7 +287,7 @@ async fn a_redis_that_dies_makes_nobody_wait() {
     let leading = tokio::spawn(all[0].clone().get("/a"));
     origin.asked(1).await;
     let waiting = tokio::spawn(all[1].clone().get("/a"));
-    sleep(Duration::from_millis(100)).await;
+    all[1].has_looked().await;
     assert_eq!(origin.script.calls(), 1);
     let start = Instant::now();
     redis.kill();
