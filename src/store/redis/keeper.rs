@@ -23,13 +23,13 @@ use super::{
 const ROOM_AFTER: Duration = Duration::from_millis(500);
 
 /// The pause between two looks whether Redis is back.
-const PROBE_EVERY: Duration = Duration::from_millis(200);
+const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// After this many looks in vain at a connection that seems well, it is given up.
-const HOPELESS: u32 = 5;
+/// When it was looked at in vain for so long, a connection that seems well is given up.
+const HOPELESS: Duration = Duration::from_millis(500);
 
 /// This many looks in vain are what a first connection may take before Redis counts as down.
-const EXPECTED: u32 = 5;
+const EXPECTED: u32 = 10;
 
 /// Whether Redis can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,16 +126,20 @@ impl Keeper {
     /// Tries until Redis answers.
     async fn recover(&mut self) {
         let mut failed = 0;
+        let clock = self.shared.clock;
+        let mut since = clock.instant();
         while let Err(error) = self.take_up().await {
             failed += 1;
             self.report(error, failed);
             // Not connected: fred is at it. Connected and yet no answer: the connection hangs,
             // and fred may hang with it, in the middle of a write.
-            let at_it = !self.link.client().is_connected() && !self.router.is_finished();
-            if failed % HOPELESS == 0 && !at_it {
+            if !self.link.client().is_connected() && !self.router.is_finished() {
+                since = clock.instant();
+            } else if clock.instant() - since >= HOPELESS {
                 let client = self.link.start_over();
                 self.errors = client.error_rx();
                 self.router = router(&client);
+                since = clock.instant();
             }
             sleep(PROBE_EVERY).await;
         }

@@ -39,7 +39,7 @@ const BYTES: u64 = 64 * 1024 * 1024;
 const STEP: Duration = Duration::from_secs(1);
 
 /// The shortest and the longest pause between two tries to connect, in milliseconds.
-const PAUSE: (u32, u32) = (50, 500);
+const PAUSE: (u32, u32) = (50, 250);
 
 pub(super) struct Link {
     config: Config,
@@ -146,7 +146,8 @@ impl Link {
     pub(super) async fn probe(&self) -> Result<(), Error> {
         // Deleting is what must never fail, and what a replica, for one, refuses.
         let delete = async |client: WithOptions<Client>| client.unlink(&self.probe).await;
-        self.attempt::<Value, _>(self.patience, delete).await?;
+        let within = self.patience.min(STEP);
+        self.attempt::<Value, _>(within, delete).await?;
         let client = self.client();
         if !client.is_clustered() {
             return Ok(());
@@ -154,7 +155,7 @@ impl Link {
         let nodes = client.cached_cluster_state();
         for node in nodes.map_or_else(Vec::new, |nodes| nodes.unique_primary_nodes()) {
             let ping = async |client| on(&client, Some(&node)).ping(None).await;
-            self.attempt::<Value, _>(self.patience, ping).await?;
+            self.attempt::<Value, _>(within, ping).await?;
         }
         Ok(())
     }

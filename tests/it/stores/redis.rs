@@ -6,7 +6,7 @@ use std::future::Future;
 use larder::store::{Availability, RedisConfig, RedisStore};
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use super::{failures::HEALS_WITHIN, *};
 use crate::support::redis::{Redis, Relay, Reply};
 
 /// No test waits longer than this for what must happen.
@@ -39,6 +39,13 @@ pub(super) async fn wait_for(
 
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it takes too long")
+}
+
+/// Waits until it is up again, which is not to take long as Redis is well.
+pub(super) async fn heals(store: &RedisStore) {
+    let start = Instant::now();
+    wait_for(store, |state| *state == Availability::Up).await;
+    assert!(start.elapsed() < HEALS_WITHIN, "{:?}", start.elapsed());
 }
 
 pub(super) fn is_down(state: &Availability) -> bool {
@@ -293,7 +300,7 @@ async fn down_at_the_start_and_up_later() {
     store.clear().await.unwrap_err();
 
     redis.restart();
-    wait_for(&store, |state| *state == Availability::Up).await;
+    heals(&store).await;
     put(&store, &key("/a"), &entry(1, "body")).await;
     assert!(get(&store, &key("/a")).await.is_some());
 }
@@ -308,13 +315,7 @@ async fn killed_and_started_again() {
     wait_for(&store, is_down).await;
 
     redis.restart();
-    let start = Instant::now();
-    wait_for(&store, |state| *state == Availability::Up).await;
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
-    );
+    heals(&store).await;
     store.clear().await.unwrap();
 }
 
@@ -331,7 +332,7 @@ async fn hanging_and_going_on() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 
     redis.resume();
-    wait_for(&store, |state| *state == Availability::Up).await;
+    heals(&store).await;
     store.clear().await.unwrap();
 }
 
@@ -349,7 +350,7 @@ async fn hanging_in_the_middle_of_a_write() {
     }
     wait_for(&store, is_down).await;
     redis.resume();
-    wait_for(&store, |state| *state == Availability::Up).await;
+    heals(&store).await;
     store.clear().await.unwrap();
 }
 
@@ -362,7 +363,7 @@ async fn a_dead_connection_is_replaced() {
     relay.freeze();
     lookups_in_vain(&store, 3).await;
     wait_for(&store, is_down).await;
-    wait_for(&store, |state| *state == Availability::Up).await;
+    heals(&store).await;
     store.clear().await.unwrap();
 }
 

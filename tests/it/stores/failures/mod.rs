@@ -15,9 +15,8 @@ use crate::support::{
     proxy::{Answer, soon},
 };
 
-/// How long it may be until larder has noticed that Redis is well: 2 s, and as much again for a
-/// machine that has many tests to run.
-const HEALS_WITHIN: Duration = Duration::from_secs(4);
+/// How long it may be until larder has noticed that Redis is well.
+pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Without the events of each request: nobody reads them here, and a pipe that is full stops who
 /// writes to it. A warning for each would be seen.
