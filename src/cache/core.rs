@@ -392,16 +392,19 @@ impl<S: Store> Core<S> {
         announced.and(cleared)
     }
 
-    /// Forgets a URI with all its variants, whatever the method, fetches in flight included.
+    /// Forgets a URI with all its variants, whatever the method, fetches in flight included. It is
+    /// done even where nobody waits for it any more, nor for a commit under way.
     pub(super) async fn purge(
         self: &Arc<Self>,
         key: &Key,
         patience: &mut Patience,
     ) -> Result<bool, StoreError> {
-        let key = Key::parse(key.primary());
-        let purge = Purge::Uri(key.clone());
-        self.gate.purge(purge).await;
-        Ok(self.remove(&key, patience).await?.any)
+        let (core, key) = (Arc::clone(self), Key::parse(key.primary()));
+        let purging = async move {
+            core.gate.purge(Purge::Uri(key.clone())).await;
+            core.forget(&key).await
+        };
+        Ok(patience.see_through(Box::pin(purging)).await?.any)
     }
 
     /// The same, and gives the right to store what comes in its place: unless it was purged by
@@ -412,41 +415,50 @@ impl<S: Store> Core<S> {
         ticket: Ticket,
         patience: &mut Patience,
     ) -> Option<(Ticket, Seen)> {
-        let renewed = self.gate.supersede(ticket, key).await;
-        // A store that cannot forget now has an expiry, and cannot be waited for.
-        let removed = self.remove(key, patience).await.unwrap_or_default();
-        Some((renewed?, removed.seen))
+        let (core, key) = (Arc::clone(self), key.clone());
+        let superseding = async move {
+            let renewed = core.gate.supersede(ticket, &key).await;
+            // A store that cannot forget now has an expiry, and cannot be waited for.
+            let removed = core.forget(&key).await.unwrap_or_default();
+            Ok(renewed.map(|ticket| (ticket, removed.seen)))
+        };
+        patience
+            .see_through(Box::pin(superseding))
+            .await
+            .ok()
+            .flatten()
     }
 
-    /// Forgets what is stored for a URI. It is done even where nobody waits for it any more. What
-    /// is known then is that of the `key` as it is, of its class of methods.
-    pub(super) async fn remove(
-        self: &Arc<Self>,
-        key: &Key,
-        patience: &mut Patience,
-    ) -> Result<Removed, StoreError> {
-        self.flights.close(|flying, _| flying.path() == key.path());
+    /// Forgets what is stored for a URI. It is done even where nobody waits for it any more.
+    pub(super) async fn remove(self: &Arc<Self>, key: &Key) -> Result<(), StoreError> {
         let (core, key) = (Arc::clone(self), key.clone());
-        let removal = async move {
-            let [get, query] = key.of_each_class();
-            let removed = tokio::join!(
-                core.store.remove(&get),
-                core.store.remove(&query),
-                core.remove_same(&key)
-            );
-            core.changes.add(&get);
-            core.changes.add(&query);
-            let (of_get, of_query) = (removed.0?, removed.1?);
-            let own = match get == key {
-                true => of_get,
-                false => of_query,
-            };
-            Ok(Removed {
-                any: of_get.any | of_query.any | removed.2?,
-                ..own
-            })
+        let removal = async move { core.forget(&key).await };
+        Patience::endless()
+            .see_through(Box::pin(removal))
+            .await
+            .map(drop)
+    }
+
+    /// What is known then is that of the `key` as it is, of its class of methods.
+    async fn forget(&self, key: &Key) -> Result<Removed, StoreError> {
+        self.flights.close(|flying, _| flying.path() == key.path());
+        let [get, query] = key.of_each_class();
+        let removed = tokio::join!(
+            self.store.remove(&get),
+            self.store.remove(&query),
+            self.remove_same(key)
+        );
+        self.changes.add(&get);
+        self.changes.add(&query);
+        let (of_get, of_query) = (removed.0?, removed.1?);
+        let own = match get == *key {
+            true => of_get,
+            false => of_query,
         };
-        patience.see_through(removal).await
+        Ok(Removed {
+            any: of_get.any | of_query.any | removed.2?,
+            ..own
+        })
     }
 
     /// Does here what another, who shares the store, has purged there.

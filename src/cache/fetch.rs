@@ -82,7 +82,7 @@ impl Trip {
         let (core, seat) = (Arc::clone(core), self.seat().clone());
         let removal = async move { core.store.remove(&seat).await };
         // A store that cannot forget now has an expiry, and cannot be waited for.
-        let _ = self.patience.see_through(removal).await;
+        let _ = self.patience.see_through(Box::pin(removal)).await;
     }
 
     /// What to tell of it, as far as it is known before the origin answers.

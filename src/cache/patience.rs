@@ -1,6 +1,11 @@
 //! How long a request waits for the store, all that it asks of it together.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -54,9 +59,8 @@ impl Patience {
     /// goes on when nobody waits for it any more.
     pub(super) async fn see_through<T: Send + 'static>(
         &mut self,
-        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        mut call: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>,
     ) -> Result<T, StoreError> {
-        let mut call = Box::pin(call);
         if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
             return done;
         }

@@ -137,7 +137,7 @@ impl<S: Store> Core<S> {
         let at = match manner {
             Manner::Count => None,
             Manner::Forget => {
-                self.remove(&key, &mut Patience::endless()).await?;
+                self.remove(&key).await?;
                 None
             }
             Manner::Expire => Some(self.store.announce(purge).await?),

@@ -164,3 +164,23 @@ async fn validating_is_within_the_budget_too() {
     let res = service.oneshot(request("GET", "/a", &[])).await.unwrap();
     assert_eq!((res.status().as_u16(), start.elapsed()), (200, PATIENCE));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_under_way_is_waited_for_no_longer_and_does_not_undo_a_purge() {
+    let short = PATIENCE / 2;
+    let Slow(time, store) = slow(40);
+    let layer = CacheLayer::builder(Slow(time, store.clone()));
+    let service = layer.store_timeout(short).build();
+    let service = service.layer(Script::numbered(FRESH));
+    let first = service.clone().oneshot(request("GET", "/a", &[])).await;
+    drop(first);
+    settle().await; // From here on, it takes 40 ms until it is stored.
+    let start = Instant::now();
+    let res = service.oneshot(request("DELETE", "/a", &[])).await.unwrap();
+    assert_eq!((res.status().as_u16(), start.elapsed()), (200, short));
+    assert_eq!(store.stats().entries, 0);
+    sleep(time - short + Duration::from_millis(1)).await;
+    assert_eq!(store.stats().entries, 1, "the commit is done");
+    sleep(time).await;
+    assert_eq!(store.stats().entries, 0, "and then the purge");
+}
