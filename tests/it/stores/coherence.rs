@@ -134,7 +134,8 @@ async fn what_one_purges_is_gone_on_all() {
     let one = Instance::new(config(&redis), Some(NEVER), &origin).await;
     let two = Instance::new(config(&redis), Some(NEVER), &origin).await;
     let far = Instance::new(config(&redis), None, &origin).await;
-    for purge in purges() {
+    let mut took = Vec::new();
+    for purge in [purges(), purges()].concat() {
         for manner in [Manner::Forget, Manner::Expire] {
             let old = one.warm("/a/b").await;
             assert_eq!(two.warm("/a/b").await, old);
@@ -145,13 +146,14 @@ async fn what_one_purges_is_gone_on_all() {
             assert_eq!(far.get("/a/b").await.0, new, "{purge:?} {manner:?}");
             assert_eq!(one.get("/a/b").await.0, new, "{purge:?} {manner:?}");
             two.until("/a/b", |(body, _)| *body == new).await;
-            // A tenth of it where the machine has nothing else to do.
-            assert!(
-                purged.elapsed() < Duration::from_secs(1),
-                "{purge:?} {manner:?}"
-            );
+            took.push(purged.elapsed());
         }
     }
+    // Most of them: the machine may have other things to do meanwhile.
+    took.sort();
+    let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
+    assert!(median < Duration::from_millis(100), "{took:?}");
+    assert!(longest < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
