@@ -80,7 +80,7 @@ impl<S: Store> Instance<S> {
         purged.unwrap();
     }
 
-    async fn until(&self, path: &str, wanted: impl Fn(&(String, bool)) -> bool) {
+    pub(super) async fn until(&self, path: &str, wanted: impl Fn(&(String, bool)) -> bool) {
         // A near hit does not wait for anything, and others must run.
         soon(async {
             while !wanted(&self.get(path).await) {
@@ -178,7 +178,7 @@ async fn a_purge_leaves_alone_what_it_does_not_concern() {
 }
 
 /// An origin that answers with what it was when it was asked, but not before it is let go.
-fn held(version: &Arc<AtomicU64>) -> (Script, Arc<Notify>, watch::Sender<bool>) {
+pub(super) fn held(version: &Arc<AtomicU64>) -> (Script, Arc<Notify>, watch::Sender<bool>) {
     let asked = Arc::new(Notify::new());
     let (go, going) = watch::channel(false);
     let (version, told) = (Arc::clone(version), Arc::clone(&asked));

@@ -7,6 +7,7 @@ mod deployments;
 mod failures;
 mod leases;
 mod memory;
+mod near;
 mod redis;
 mod versions;
 
