@@ -83,7 +83,7 @@ impl Keeper {
                 self.link.breaker.trip(); // Somebody purged in the last moment.
                 continue;
             }
-            self.state.send_replace(Availability::Up);
+            self.change(Availability::Up);
             self.watch().await;
         }
     }

@@ -1,12 +1,82 @@
 //! Many requests while Redis hangs: none waits for long, and nothing piles up.
 
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 
 use super::*;
-use crate::support::{proxy::request, redis::Redis, script::respond};
+use crate::support::{
+    proxy::request,
+    redis::Redis,
+    script::{Body, respond},
+};
+
+/// Clients that ask all the time, each for what no other asks for.
+pub(super) struct Load {
+    over: Arc<AtomicBool>,
+    clients: JoinSet<usize>,
+}
+
+impl Load {
+    pub(super) fn on(site: &Site) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut clients = JoinSet::new();
+        for client in 0..4 {
+            clients.spawn(ask(site.larder.address, client, Arc::clone(&over)));
+        }
+        Load { over, clients }
+    }
+
+    /// Ends it. Nothing failed, and the origin was asked for each miss once and for nothing else.
+    pub(super) async fn ends(self, site: &Site) {
+        self.over.store(true, SeqCst);
+        let misses: usize = soon(self.clients.join_all()).await.into_iter().sum();
+        let seen = site.origin.seen();
+        let fetched = seen
+            .iter()
+            .filter(|req| req.uri.path().starts_with("/load"));
+        assert_eq!(fetched.count(), misses);
+    }
+}
+
+/// Asks for some things again and again, and for new ones between. Answers how many misses there
+/// were.
+async fn ask(to: SocketAddr, client: usize, over: Arc<AtomicBool>) -> usize {
+    let mut sender = connect(to).await;
+    let mut misses = 0;
+    let mut n = 0;
+    while !over.load(SeqCst) {
+        n += 1;
+        let path = match n % 3 {
+            0 => format!("/load/{client}/new/{n}"),
+            _ => format!("/load/{client}/known/{}", n % 10),
+        };
+        sender.ready().await.unwrap();
+        let response = sender.send_request(request("GET", &path, &[], ""));
+        let answer = Answer::of(soon(response).await.unwrap()).await.unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.text(), format!("\"{path}\""));
+        misses += usize::from(!answer.is_hit());
+        sleep(Duration::from_millis(10)).await;
+    }
+    misses
+}
+
+async fn connect(to: SocketAddr) -> http1::SendRequest<Body> {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
 
 const CLIENTS: usize = 50;
 const EACH: usize = 200;
@@ -36,9 +106,7 @@ async fn ten_thousand_requests_while_it_hangs() {
     for client in 0..CLIENTS {
         let address = site.larder.address;
         clients.spawn(async move {
-            let stream = TcpStream::connect(address).await.unwrap();
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-            tokio::spawn(connection);
+            let mut sender = connect(address).await;
             for n in 0..EACH {
                 let request = request("GET", &format!("/{client}/{n}"), &[], "");
                 sender.ready().await.unwrap();
@@ -65,6 +133,46 @@ async fn ten_thousand_requests_while_it_hangs() {
     let start = Instant::now();
     soon(async { while site.cache().await != "ok" {} }).await;
     assert!(start.elapsed() < HEALS_WITHIN, "{:?}", start.elapsed());
+}
+
+/// How many commands it ran so far.
+fn ran(redis: &Redis) -> u64 {
+    let info = redis.info("stats");
+    let ran = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_commands_processed:"));
+    ran.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn half_a_minute_of_hanging() {
+    let redis = Redis::start();
+    let mut site = Site::on(&redis.url()).await;
+    let load = Load::on(&site);
+    site.until_hit("/known/0").await;
+    let before = (site.larder.memory(), ran(&redis));
+    redis.pause();
+    let start = Instant::now();
+    site.until_cache_is("degraded").await;
+    while start.elapsed() < Duration::from_secs(30) {
+        let calls = looked_at(&site).await;
+        assert!(calls <= 256, "{calls} calls under way");
+    }
+    let asked = site.origin.asked();
+    load.ends(&site).await;
+    let grown = site.larder.memory().saturating_sub(before.0);
+    assert!(grown < 32 << 20, "it has grown by {grown} bytes");
+    redis.resume();
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    // What was waiting for it: the looks whether it is back, and no requests.
+    let waited = ran(&redis) - before.1;
+    assert!(
+        asked > 1000 && waited < 700,
+        "{waited} commands, {asked} requests"
+    );
+    site.until_hit("/known/0").await;
+    site.lost_once("").await;
 }
 
 /// Now and then: to look is work for the machine, too.

@@ -3,6 +3,7 @@
 
 mod load;
 mod outages;
+mod places;
 mod values;
 
 use std::time::Duration;
@@ -30,22 +31,14 @@ struct Site {
 
 impl Site {
     async fn on(redis_url: &str) -> Self {
-        Site::with(redis_url, "--near=on").await
+        Site::with(redis_url, &["--near=on"]).await
     }
 
-    async fn with(redis_url: &str, near: &str) -> Self {
+    async fn with(redis_url: &str, more: &[&str]) -> Self {
         let origin = Origin::echoing().await;
         let (to, url) = (origin.url(), format!("--redis-url={redis_url}"));
-        let flags = [
-            "--backend=redis",
-            "--ttl=600",
-            near,
-            &url,
-            "--origin",
-            &to,
-            LOG,
-        ];
-        let larder = Logged::start(&flags).await;
+        let flags = ["--backend=redis", "--ttl=600", &url, "--origin", &to, LOG];
+        let larder = Logged::start(&[&flags, more].concat()).await;
         Site { origin, larder }
     }
 

@@ -21,7 +21,7 @@ fn value(redis: &Redis, key: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_value_that_is_not_as_it_was_put_is_fetched_anew() {
     let redis = Redis::start();
-    let site = Site::with(&redis.url(), "--near=off").await;
+    let site = Site::with(&redis.url(), &["--near=off"]).await;
     site.until_hit("/x").await;
     let key = the_key(&redis);
     let whole = value(&redis, &key);
@@ -63,7 +63,7 @@ async fn a_value_that_is_not_as_it_was_put_is_fetched_anew() {
 #[tokio::test]
 async fn a_value_of_the_wrong_kind_is_replaced() {
     let redis = Redis::start();
-    let site = Site::with(&redis.url(), "--near=off").await;
+    let site = Site::with(&redis.url(), &["--near=off"]).await;
     site.until_hit("/x").await;
     let key = the_key(&redis);
     for command in [&b"RPUSH"[..], b"SADD"] {
@@ -78,7 +78,7 @@ async fn a_value_of_the_wrong_kind_is_replaced() {
 #[tokio::test]
 async fn all_that_was_there_is_gone() {
     let redis = Redis::start();
-    let site = Site::with(&redis.url(), "--near=off").await;
+    let site = Site::with(&redis.url(), &["--near=off"]).await;
     for n in 0..3 {
         site.until_hit("/x").await;
         redis.command(&["FLUSHALL"]);

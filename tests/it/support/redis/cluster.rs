@@ -78,7 +78,7 @@ impl Cluster {
     }
 
     /// Waits until all know of all, and all slots are served.
-    fn settle(&self, count: usize) {
+    pub(crate) fn settle(&self, count: usize) {
         for node in &self.nodes {
             let known = format!("cluster_known_nodes:{count}\r");
             until(|| match &node.command(&["CLUSTER", "INFO"])[..] {

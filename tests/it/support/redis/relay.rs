@@ -1,7 +1,7 @@
 //! A network between larder and a Redis, which can fail.
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::broadcast,
 };
@@ -16,6 +16,7 @@ pub(crate) struct Relay {
 enum Fate {
     Freeze,
     Reset,
+    ResetMidway,
 }
 
 impl Relay {
@@ -35,6 +36,7 @@ impl Relay {
                         _ = copy_bidirectional(&mut client, &mut server) => {}
                         fate = fate.recv() => match fate {
                             Ok(Fate::Reset) => client.set_zero_linger().unwrap(),
+                            Ok(Fate::ResetMidway) => reset_midway(client, server).await,
                             _ => std::future::pending().await,
                         }
                     }
@@ -53,8 +55,31 @@ impl Relay {
         let _ = self.fate.send(Fate::Freeze);
     }
 
+    /// Breaks them in the middle of the next reply.
+    pub(crate) fn reset_midway(&self) {
+        let _ = self.fate.send(Fate::ResetMidway);
+    }
+
     /// Breaks them.
     pub(crate) fn reset(&self) {
         let _ = self.fate.send(Fate::Reset);
+    }
+}
+
+async fn reset_midway(mut client: TcpStream, mut server: TcpStream) {
+    let (mut asked, mut reply) = ([0; 4096], [0; 4096]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => match read {
+                Ok(count @ 1..) => server.write_all(&asked[..count]).await.unwrap(),
+                _ => return,
+            },
+            read = server.read(&mut reply) => {
+                let half = read.unwrap_or_default() / 2;
+                let _ = client.write_all(&reply[..half]).await;
+                let _ = client.set_zero_linger();
+                return;
+            }
+        }
     }
 }

@@ -45,6 +45,15 @@ impl Watched {
         is(b"flags", b"slave") && is(b"master-link-status", b"ok")
     }
 
+    /// Whether the replica is the primary, and the sentinel says so.
+    pub(crate) fn has_failed_over(&self) -> bool {
+        let port = self.replica.port().to_string().into_bytes();
+        let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"];
+        // The sentinel first: it cuts the connections to the one that it promotes.
+        self.sentinel.command(&command).contains(&Reply::Text(port))
+            && self.replica.info("replication").contains("role:master")
+    }
+
     pub(crate) fn url(&self) -> String {
         let port = self.sentinel.port();
         format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=mymaster")
