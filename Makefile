@@ -4,10 +4,15 @@ CARGO ?= cargo
 ARGS ?=
 FUZZ_SECONDS ?= 20
 SCALE ?= 1
+ROUNDS ?= 5
+ROUND_SECONDS ?= 1.5
+CHURN ?= 60
+ONLY ?=
+WRITE ?=
 FEATURES = memory redis metrics log client query tls proxy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench conformance fuzz demo soak clean setup
+.PHONY: help run test check bench compare conformance fuzz demo soak clean setup
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,8 +33,13 @@ check: ## format, lints, docs, and each feature by itself
 	done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --all-features
 
-bench: ## runs the criterion benches
-	$(CARGO) bench --all-features
+bench: ## runs the criterion benches, and drives the program over loopback; WRITE=1 keeps that table
+	WRITE=$(WRITE) $(CARGO) bench --all-features
+
+compare: ## larder beside hyper, HAProxy, nginx, Varnish; writes docs/performance.md. ROUNDS=1 is short
+	$(CARGO) build --release --bin larder --example bare --example compare
+	@ulimit -n 20000 2>/dev/null || true; ./target/release/examples/compare \
+		rounds=$(ROUNDS) seconds=$(ROUND_SECONDS) churn=$(CHURN) only=$(ONLY)
 
 conformance: ## runs the public HTTP cache tests against larder and its layer; writes docs/conformance.md
 	$(CARGO) build --release --bin larder --example axum

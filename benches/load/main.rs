@@ -1,18 +1,20 @@
 //! Starts the program and an origin, drives it over loopback with several numbers of connections,
 //! and prints what it delivers, how long answers take, and what each costs.
 //!
-//! `cargo bench --bench load` takes some 25 s. As a test it is short.
+//! `cargo bench --bench load` takes some 25 s; with `WRITE=1` it writes the table to
+//! `docs/performance.md`. As a test it is short.
 
 // examples/compare needs more of it than this, and runs its unit tests: here is no harness.
 #[allow(dead_code)]
 #[cfg_attr(test, allow(unused_imports))]
 mod kit;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, path::Path as File, process::ExitCode, time::Duration};
 
 use kit::{
     Failure,
     origin::Origin,
+    page,
     process::{Process, free_address, on_cores},
     run::{Load, Measured, Path, distinct, same},
 };
@@ -48,7 +50,8 @@ fn bench() -> Result<(), Failure> {
     larder.arg(format!("--origin=http://{}", origin.address));
     let larder = Process::start(larder, address)?;
 
-    println!("\n{}", HEAD.join("\n"));
+    let mut table = HEAD.join("\n");
+    println!("\n{table}");
     for case in cases(counts) {
         let load = Load {
             to: larder.address,
@@ -60,10 +63,12 @@ fn bench() -> Result<(), Failure> {
             time,
         };
         let before = origin.requests();
-        let measured = load.run(|| larder.cpu())?;
+        let measured = load.run(larder.meter()?)?;
         let asked = origin.requests() - before;
         let hits = measured.in_all.saturating_sub(asked);
-        println!("{}", line(case.work, case.connections, &measured));
+        let line = line(case.work, case.connections, &measured);
+        println!("{line}");
+        table += &format!("\n{line}");
         // One fetch fills the cache; what is never asked for twice is always fetched.
         let right = if case.work.starts_with("miss") {
             hits == 0
@@ -77,7 +82,13 @@ fn bench() -> Result<(), Failure> {
         }
     }
     let memory = larder.memory("VmRSS")? >> 20;
-    println!("\nlarder's memory at the end: {memory} MiB");
+    let cores = std::thread::available_parallelism()?;
+    let told = format!("{memory} MiB of memory at the end; {cores} cores for all.");
+    println!("\n{told}");
+    if in_full && env::var_os("WRITE").is_some_and(|write| !write.is_empty()) {
+        let page = File::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+        page::write(&page, "make bench", &format!("{table}\n\n{told}"))?;
+    }
     Ok(())
 }
 

@@ -35,17 +35,16 @@ pub(crate) struct Begun {
 
 impl Connection {
     pub(crate) async fn open(to: SocketAddr) -> Result<Self, Failure> {
-        Self::with_buffer(to, BUFFER).await
+        Self::over(TcpStream::connect(to).await?, BUFFER)
     }
 
     /// Reads so many bytes at most at a time; a response's head has to fit.
-    pub(crate) async fn with_buffer(to: SocketAddr, size: usize) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(to).await?;
+    pub(crate) fn over(stream: TcpStream, buffer: usize) -> Result<Self, Failure> {
         stream.set_nodelay(true)?;
         Ok(Connection {
             stream,
             request: Vec::new(),
-            buffer: vec![0; size],
+            buffer: vec![0; buffer],
         })
     }
 

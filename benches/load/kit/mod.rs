@@ -5,6 +5,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod latency;
 pub(crate) mod origin;
+pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod run;
 

@@ -63,38 +63,48 @@ impl Process {
         Ok(process)
     }
 
-    /// The CPU time that it has used so far.
-    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
-        Ok(self.tree()?.values().map(|stat| stat.cpu).sum())
+    /// What tells the CPU time that it has used so far. Its processes are looked for only once:
+    /// that takes longer than reading of them.
+    pub(crate) fn meter(&self) -> Result<impl Fn() -> Result<Duration, Failure> + use<>, Failure> {
+        let family = self.family()?;
+        Ok(move || {
+            let cpu = |pid: &u32| {
+                let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+                Ok(Stat::parse(&text).ok_or("an odd /proc/PID/stat")?.cpu)
+            };
+            family.iter().map(cpu).sum()
+        })
     }
 
     /// A figure of `/proc/PID/status`, in bytes: `VmRSS` is its memory, `VmHWM` the most it was.
     pub(crate) fn memory(&self, name: &str) -> Result<u64, Failure> {
         let mut sum = 0;
-        for pid in self.tree()?.keys() {
+        for pid in self.family()? {
             sum += kilobytes(&fs::read_to_string(format!("/proc/{pid}/status"))?, name) << 10;
         }
         Ok(sum)
     }
 
     /// It and its descendants.
-    fn tree(&self) -> Result<HashMap<u32, Stat>, Failure> {
-        let mut all = HashMap::new();
+    fn family(&self) -> Result<Vec<u32>, Failure> {
+        let mut parents = HashMap::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
             let text = fs::read_to_string(entry.path().join("stat"));
             if let (Some(pid), Ok(text)) = (pid, text) {
-                all.insert(pid, Stat::parse(&text).ok_or("an odd /proc/PID/stat")?);
+                let stat = Stat::parse(&text).ok_or("an odd /proc/PID/stat")?;
+                parents.insert(pid, stat.parent);
             }
         }
-        let mut tree = HashMap::new();
-        let mut open = vec![self.child.id()];
-        while let Some(pid) = open.pop() {
-            let stat = all.remove(&pid).ok_or("the server has ended")?;
-            tree.insert(pid, stat);
-            open.extend(all.iter().filter(|it| it.1.parent == pid).map(|it| it.0));
+        let mut family = vec![self.child.id()];
+        let mut known = 0;
+        while known < family.len() {
+            let children = parents.iter().filter(|it| *it.1 == family[known]);
+            let children: Vec<u32> = children.map(|it| *it.0).collect();
+            family.extend(children);
+            known += 1;
         }
-        Ok(tree)
+        Ok(family)
     }
 
     /// Asks it to end, and waits until it has.

@@ -86,8 +86,8 @@ impl Load {
                 threads.push(scope.spawn(move || self.drive(connections, stop, tally)));
             }
             thread::sleep(self.warm_up);
-            let warm = take(&tallies);
             let (since, used) = (Instant::now(), cpu());
+            let warm = take(&tallies);
             thread::sleep(self.time);
             let (time, used_then) = (since.elapsed(), cpu());
             let counted = take(&tallies);
