@@ -31,7 +31,7 @@ pub(crate) fn describe(settings: &Settings, took: Duration) -> String {
         churn = settings.churn.as_secs_f64(),
         took = took.as_secs().div_ceil(60),
         cores = settings.cores,
-        kernel = kernel.trim(),
+        kernel = kernel.trim().split('-').next().unwrap_or_default(),
         larder = said(
             &settings.release.join("larder").to_string_lossy(),
             "--version"
