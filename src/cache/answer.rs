@@ -51,14 +51,10 @@ pub(super) fn hit<S, B>(core: &Core<S>, hit: Hit) -> Response<ResponseBody<B>> {
     res
 }
 
-/// The fields alone of such an answer: nothing but the slots of the stored ones is written to,
-/// and the one that says `HIT` says it already.
-pub(super) fn fresh<B>(head: &Head, age: u64, ttl: i64, body: B) -> Response<B> {
-    let mut res = with_head(head, body);
-    let headers = res.headers_mut();
+/// Says in the slots of stored fields how old it is, and for how long it is fresh.
+pub(super) fn tell_hit(headers: &mut HeaderMap, age: u64, ttl: i64) {
     headers.insert(AGE, seconds::age(age));
     tell_status(headers, status(&Outcome::hit(ttl)));
-    res
 }
 
 /// Says of a response that was made of what is stored how old it is, and what the cache did.

@@ -7,7 +7,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use http::{Response, request};
+use http::{HeaderMap, Response, request};
 
 use super::{answer, core::Core};
 use crate::{
@@ -20,9 +20,9 @@ thread_local! {
     static KEY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// A stored response that answers a plain request as it is, and that is counted as used.
+/// A stored response that answers a plain request as it is.
 pub(crate) struct Hit {
-    head: Arc<Head>,
+    pub(crate) head: Arc<Head>,
     pub(crate) body: Payload,
     age: u64,
     /// Seconds that it stays fresh: more than none.
@@ -52,7 +52,6 @@ pub(super) fn find<S: Store>(
     if head.part().is_some() {
         return None;
     }
-    body.verdict().count_hit();
     Some(Hit {
         head,
         body,
@@ -74,8 +73,17 @@ fn at_hand<S: Store>(core: &Core<S>, req: &request::Parts, key: &mut String) -> 
 }
 
 impl Hit {
-    /// The response's head, as it is told now, with this body.
+    /// The response as it is told now, with this body.
     pub(crate) fn response<B>(&self, body: B) -> Response<B> {
-        answer::fresh(&self.head, self.age, self.ttl, body)
+        let mut res = answer::with_head(&self.head, body);
+        self.tell(res.headers_mut());
+        res
+    }
+
+    /// Counts it as used, and says so in fields that are, or were taken from, those that are
+    /// stored: nothing but their slots is written to, and the one that says `HIT` says it already.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        self.body.verdict().count_hit();
+        answer::tell_hit(headers, self.age, self.ttl);
     }
 }

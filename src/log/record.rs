@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-#[cfg(feature = "proxy")]
-use http::request;
 use http::{Method, StatusCode, Uri, response};
+#[cfg(feature = "proxy")]
+use http::{Response, request};
 use tokio::time::Instant;
 use tracing::{Level, enabled, field, info, warn};
 
@@ -41,9 +41,9 @@ pub(super) struct Record {
 
 /// Logs a hit that no layer has seen, as [`LogLayer::requests`](super::LogLayer::requests) does.
 #[cfg(feature = "proxy")]
-pub(crate) fn hit_at_once(
+pub(crate) fn hit_at_once<B>(
     request: &request::Parts,
-    status: StatusCode,
+    response: &Response<B>,
     ttl: i64,
     bytes: u64,
     since: Instant,
@@ -56,7 +56,7 @@ pub(crate) fn hit_at_once(
         method: request.method.clone(),
         uri: request.uri.clone(),
         since,
-        status: Some(status),
+        status: Some(response.status()),
         outcome: Some(Outcome::hit(ttl)),
         told: false,
     };

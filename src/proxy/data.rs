@@ -53,6 +53,12 @@ pub(super) fn of(
     }
 }
 
+/// The same for a body that is the JSON value itself, as was found out before.
+pub(super) fn at_hand(headers: &HeaderMap, verdict: &Verdict, body: &Bytes) -> Option<Bytes> {
+    let is_json = verdict.get() == Some(true) && !headers.contains_key(header::CONTENT_ENCODING);
+    is_json.then(|| body.slice_ref(without_mark(body)))
+}
+
 /// What the cache finds out about a response that it stores: whether it is JSON, as it is stored.
 pub(super) fn inspect(head: &Head, data: &[u8]) -> bool {
     Kind::of(head.headers()) == Kind::Json && is_json(data)

@@ -25,7 +25,7 @@ use super::{
     room::{Place, Room},
     target::{Target, Targets},
 };
-use crate::{outcome::Outcome, store::Verdict};
+use crate::{cache::Hit, outcome::Outcome, store::Verdict};
 
 /// Fields of the client that are about the envelope, or that only the origin may see.
 const NOT_SENT: [HeaderName; 7] = [
@@ -121,6 +121,28 @@ impl<S> Envelope<S> {
     }
 }
 
+/// The answer to a request for what is at hand, if that is JSON.
+pub(super) fn of_hit(hit: &Hit) -> Option<Response<Spliced>> {
+    let head = &hit.head;
+    let data = data::at_hand(head.headers(), hit.body.verdict(), hit.body.data())?;
+    if head.status() != StatusCode::OK {
+        return None;
+    }
+    let before = Bytes::from_static(br#"{"success": true, "source": "cache", "data": "#);
+    let mut response = around(StatusCode::OK, before, data, head.headers());
+    hit.tell(response.headers_mut());
+    Some(response)
+}
+
+/// Whether a client's field is not sent on.
+pub(super) fn is_not_sent(name: &HeaderName, at_origin: bool) -> bool {
+    NOT_SENT.contains(name)
+        // The client's conditions are about the envelope, which has no validators.
+        || name.as_str().starts_with("if-")
+        || name.as_str().starts_with("content-")
+        || !at_origin && (name == header::AUTHORIZATION || name == header::COOKIE)
+}
+
 /// The request to the stack that a request for `/proxy` means.
 fn upstream_request<Q>(
     targets: &Targets,
@@ -130,17 +152,7 @@ fn upstream_request<Q>(
     fields::refuse_loop(&head.headers)?;
     let Target { uri, at_origin } = targets.resolve(head.uri.query())?;
     let mut headers = head.headers;
-    for name in NOT_SENT {
-        headers.remove(name);
-    }
-    // The client's conditions are about the envelope, which has no validators.
-    fields::remove_those(&mut headers, |name| {
-        name.as_str().starts_with("if-") || name.as_str().starts_with("content-")
-    });
-    if !at_origin {
-        headers.remove(header::AUTHORIZATION);
-        headers.remove(header::COOKIE);
-    }
+    fields::remove_those(&mut headers, |name| is_not_sent(name, at_origin));
     let mut request = Request::new(nothing);
     *request.version_mut() = head.version;
     *request.method_mut() = Method::GET;
@@ -238,16 +250,18 @@ fn envelope(head: &response::Parts, body: Bytes, place: Option<Place>) -> Respon
         let _ = write!(before, r#""error": {}, "#, error.to_json());
     }
     before.push_str(r#""data": "#);
-    let body = Spliced::new(before.into(), data, Bytes::from_static(b"}"));
-    let length = body.len();
-    let mut response =
-        error::own(status(head.status), "application/json", Bytes::new()).map(|_| body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    pass_on(&PASSED_ON, &head.headers, headers);
+    let mut response = around(status(head.status), before.into(), data, &head.headers);
     let word = HeaderValue::from_static(if hit { "HIT" } else { "MISS" });
-    headers.insert(X_CACHE, word);
+    response.headers_mut().insert(X_CACHE, word);
     with_outcome(response, head)
+}
+
+/// The envelope, with what holds for it too of the response's fields.
+fn around(status: StatusCode, before: Bytes, data: Bytes, of: &HeaderMap) -> Response<Spliced> {
+    let body = Spliced::new(before, data, Bytes::from_static(b"}"));
+    let mut response = error::in_pieces(status, "application/json", body);
+    pass_on(&PASSED_ON, of, response.headers_mut());
+    response
 }
 
 /// The upstream's status, where a response of that status can have a body.

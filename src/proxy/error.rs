@@ -121,7 +121,15 @@ pub(super) fn own(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Spliced> {
-    let body = Spliced::from(body.into());
+    in_pieces(status, content_type, Spliced::from(body.into()))
+}
+
+/// The same, with a body of several pieces.
+pub(super) fn in_pieces(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Spliced,
+) -> Response<Spliced> {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(body);
     *response.status_mut() = status;

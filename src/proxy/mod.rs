@@ -179,7 +179,7 @@ impl Proxy {
         let access = Access::new(config.admin_token.clone(), names);
         announce(&config, &access, addresses);
         let prefix = config.prefix.clone();
-        let front = self.parts.front(&config, &bounds.limits, &draining);
+        let front = self.parts.front(&config, &draining);
         let router = Router::new(prefix, access, own, config.origin.clone(), stack);
         // Credentials are not shown by whatever prints a request.
         let secrets = [
@@ -203,7 +203,7 @@ impl Proxy {
                 layers.service(router.at(entrance))
             };
             let tls = tls.clone();
-            let front = front.as_ref().and_then(|front| front.at(serves));
+            let front = front.at(serves);
             let (bounds, draining) = (bounds.clone(), draining.clone());
             server::serve(listener.socket, tls, (app, front), bounds, draining)
         };

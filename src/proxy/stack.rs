@@ -11,11 +11,8 @@ use super::{
     StartError,
     backend::Backend,
     config::{BackendKind, Config},
-    data,
-    fields::Unkeyed,
-    forward,
-    front::{self, Front},
-    limits::Limits,
+    data, forward,
+    front::Front,
     rescue::RescueLayer,
     server::Draining,
     target::Targets,
@@ -69,24 +66,13 @@ impl Parts {
         })
     }
 
-    /// What answers hits before the stack is asked, where there is an origin.
-    pub(super) fn front(
-        &self,
-        config: &Config,
-        limits: &Limits,
-        draining: &Draining,
-    ) -> Option<Front> {
-        let origin = config.origin.clone()?;
-        Some(Front::new(front::Shared {
-            cache: self.cache(),
-            metrics: self.metrics.clone(),
-            unkeyed: Unkeyed::new(config),
-            limits: limits.clone(),
-            draining: draining.clone(),
-            prefix: config.prefix.clone(),
-            start: front::Shared::start(&origin)?,
-            origin,
-        }))
+    /// What answers hits before the stack is asked.
+    pub(super) fn front(&self, config: &Config, draining: &Draining) -> Front {
+        Front::new(
+            config,
+            (self.cache(), self.metrics.clone()),
+            draining.clone(),
+        )
     }
 
     pub(super) fn cache(&self) -> CacheHandle<Backend> {
