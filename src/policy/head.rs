@@ -58,6 +58,9 @@ impl Head {
     /// What stands for this cache's own member of `Cache-Status` until there is one.
     pub const SLOT: HeaderValue = HeaderValue::from_static("larder");
 
+    /// How many fields [`Head::restore`] may add.
+    pub const SLOTS: usize = 2;
+
     /// The head that `stored` came from.
     pub fn restore(mut stored: StoredHead) -> Head {
         add_slots(&mut stored.headers);
@@ -201,23 +204,29 @@ impl Head {
     }
 }
 
+/// The same fields, [apart](self::apart), with the slots.
+pub(super) fn compact(headers: &HeaderMap) -> HeaderMap {
+    let mut compact = apart(headers);
+    add_slots(&mut compact);
+    compact
+}
+
 /// The same fields, with all values in one piece of memory of their own: values as they are
 /// received share the buffer that they were read into, and would keep it, body bytes and all.
-pub(super) fn compact(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn apart(headers: &HeaderMap) -> HeaderMap {
     let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
     for value in headers.values() {
         text.extend_from_slice(value.as_bytes());
     }
     let mut text: Bytes = text.freeze();
-    let mut compact = HeaderMap::with_capacity(headers.len() + 2);
+    let mut apart = HeaderMap::with_capacity(headers.len() + Head::SLOTS);
     for (name, value) in headers {
         let bytes = text.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
-        compact.append(name.clone(), copy);
+        apart.append(name.clone(), copy);
     }
-    add_slots(&mut compact);
-    compact
+    apart
 }
 
 fn add_slots(headers: &mut HeaderMap) {

@@ -36,6 +36,7 @@ use http::{HeaderMap, HeaderName, request, response};
 
 use self::date::MAX_DELTA;
 use self::freshness::Exchange;
+pub(crate) use self::head::apart;
 pub use self::{
     content::{Content, Digest},
     directives::{RequestDirectives, ResponseDirectives},

@@ -8,6 +8,8 @@ use std::sync::{
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::policy::apart;
+
 /// A whole body in one piece, its trailers, and what somebody found out about it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
@@ -30,11 +32,11 @@ struct Notes {
 }
 
 impl Payload {
-    /// A body of these bytes.
+    /// A body of these bytes. The trailers are copied: they share no buffer that they came in.
     pub fn new(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         Payload {
             data,
-            trailers: trailers.map(Arc::new),
+            trailers: trailers.map(|fields| Arc::new(apart(&fields))),
             verdict: Verdict::default(),
         }
     }

@@ -5,6 +5,7 @@
 mod coherence;
 mod deployments;
 mod failures;
+mod hit_ratio;
 mod leases;
 mod memory;
 mod near;
