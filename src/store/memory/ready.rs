@@ -8,9 +8,12 @@ use crate::policy::Head;
 /// How many a thread remembers. They are not in any store's budget: it is some 2 MB.
 const REMEMBERED: usize = 1024;
 
+/// With the number of what it was made of.
+type Ready = Option<(u64, Arc<Head>)>;
+
 thread_local! {
-    /// Each with the number of what it was made of, at the place that the number leads to.
-    static READY: RefCell<Vec<Option<(u64, Arc<Head>)>>> = const { RefCell::new(Vec::new()) };
+    /// Each at the place that its number leads to.
+    static READY: RefCell<Vec<Ready>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The head, unpacked, and remembered.
