@@ -267,11 +267,12 @@ where
                     return Ok(answer::too_many(why));
                 }
                 Seat::Follow(follow) => {
+                    let waits = follow.waiting() > 0;
                     let Some(landing) = follow.landing().await else {
                         continue; // the lead has left: one of us leads now
                     };
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
-                    match share::share(&core, &self.parts, landing, why, mark) {
+                    match share::share(&core, &self.parts, landing, (why, waits), mark) {
                         Shared::Answer(res) => return Ok(*res),
                         Shared::LookBy(vary) => hint = Some(vary),
                         Shared::Nothing => return self.fetch(trip).await,

@@ -53,13 +53,32 @@ struct Broken {
     source: Option<BoxError>,
 }
 
+/// As far as it goes at once; the rest in a task of its own.
+fn begin(what: impl Future<Output = ()> + Send + 'static) {
+    let mut what = Box::pin(what);
+    let mut now = Context::from_waker(Waker::noop());
+    if what.as_mut().poll(&mut now).is_pending() {
+        tokio::spawn(what);
+    }
+}
+
 impl<S: Store> Fill<S> {
+    /// Receives `body`, and stores it. What came with its head is there when this returns: it
+    /// goes out with the response's head, and not after it.
+    pub(super) fn begin<B>(self, body: B, recorder: Recorder)
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        begin(self.run(body, recorder));
+    }
+
     /// Receives `body`, and stores it if it ends well.
     ///
     /// The last piece and the end are told in one go, and with a store that is local only when the
     /// response is stored, with others when they were given it: who has read the last byte, and asks
     /// again, finds it there.
-    pub(super) async fn run<B>(mut self, body: B, recorder: Recorder)
+    async fn run<B>(mut self, body: B, recorder: Recorder)
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -92,11 +111,7 @@ impl<S: Store> Fill<S> {
 
     /// Stores a response that has no body: at once, where that takes no waiting.
     pub(super) fn run_empty(self) {
-        let mut storing = Box::pin(async move { self.store(Some(Bytes::new()), None).await });
-        let mut now = Context::from_waker(Waker::noop());
-        if storing.as_mut().poll(&mut now).is_pending() {
-            tokio::spawn(storing);
-        }
+        begin(async move { self.store(Some(Bytes::new()), None).await });
     }
 
     /// All of `body`; nothing when nobody reads it any more.

@@ -278,7 +278,7 @@ impl<S: Store> Returned<S> {
             recorder.finish(None, None);
             fill.run_empty();
         } else {
-            tokio::spawn(fill.run(body, recorder));
+            fill.begin(body, recorder);
         }
         let mut answer = unmet.unwrap_or_else(|| {
             let res = Response::from_parts(res, ());

@@ -29,13 +29,13 @@ pub(super) enum Shared<R> {
     Nothing,
 }
 
-/// Shares `landing` with a request that was forwarded because of `why`, and that has looked by
-/// `mark` already.
+/// Shares `landing` with a request that was forwarded because of `why`, perhaps has waited for it,
+/// and has looked by `mark` already.
 pub(super) fn share<S: Store, R>(
     core: &Core<S>,
     req: &request::Parts,
     landing: Landing,
-    why: Forward,
+    (why, waited): (Forward, bool),
     mark: Option<&Arc<Vary>>,
 ) -> Shared<R> {
     let now = core.clock.now();
@@ -56,7 +56,7 @@ pub(super) fn share<S: Store, R>(
             Some(vary) => return Shared::LookBy(vary),
             None => {
                 let usable = reusable(core.policy.reuse(&live.head, req, now));
-                usable.and_then(|(age, ttl)| join(core, req, live, why, age, ttl))
+                usable.and_then(|(age, ttl)| join(core, req, live, (why, waited), age, ttl))
             }
         },
     };
@@ -75,11 +75,11 @@ fn join<S: Store, R>(
     core: &Core<S>,
     req: &request::Parts,
     live: &Live,
-    why: Forward,
+    (why, waited): (Forward, bool),
     age: u64,
     ttl: i64,
 ) -> Option<Response<ResponseBody<R>>> {
-    let finished = live.recording.is_finished();
+    let finished = !waited && live.recording.is_finished();
     let reader = live.recording.reader()?;
     let length = live.recording.length();
     if length.is_none() && req.headers.contains_key(RANGE) {

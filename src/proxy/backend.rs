@@ -137,7 +137,16 @@ async fn tell_of_redis(mut state: tokio::sync::watch::Receiver<Availability>, ur
 }
 
 /// What a store is asked, asked of the one that was chosen.
+///
+/// What it takes to ask Redis is some 8 KB, and would be carried about by every request that is
+/// answered from memory: it is in a box.
 macro_rules! ask {
+    ($backend:expr, $store:ident => $question:expr, await) => {
+        match $backend {
+            Backend::Memory($store) => $question.await,
+            Backend::Redis($store) => Box::pin($question).await,
+        }
+    };
     ($backend:expr, $store:ident => $question:expr) => {
         match $backend {
             Backend::Memory($store) => $question,
@@ -148,11 +157,11 @@ macro_rules! ask {
 
 impl Store for Backend {
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {
-        ask!(self, store => store.get(key).await)
+        ask!(self, store => store.get(key), await)
     }
 
     async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
-        ask!(self, store => store.get_or_turn(key, ask).await)
+        ask!(self, store => store.get_or_turn(key, ask), await)
     }
 
     fn is_shared(&self) -> bool {
@@ -160,7 +169,7 @@ impl Store for Backend {
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
-        ask!(self, store => store.peek(key).await)
+        ask!(self, store => store.peek(key), await)
     }
 
     fn at_hand(&self, key: &str) -> Option<Record> {
@@ -178,7 +187,7 @@ impl Store for Backend {
         keep: Duration,
         seen: Seen,
     ) -> Result<(), StoreError> {
-        ask!(self, store => store.put(key, record, keep, seen).await)
+        ask!(self, store => store.put(key, record, keep, seen), await)
     }
 
     async fn refresh(
@@ -189,19 +198,19 @@ impl Store for Backend {
         keep: Duration,
         seen: Seen,
     ) -> Result<bool, StoreError> {
-        ask!(self, store => store.refresh(key, old, head, keep, seen).await)
+        ask!(self, store => store.refresh(key, old, head, keep, seen), await)
     }
 
     async fn remove(&self, key: &Key) -> Result<Removed, StoreError> {
-        ask!(self, store => store.remove(key).await)
+        ask!(self, store => store.remove(key), await)
     }
 
     async fn announce(&self, purge: &Purge) -> Result<Seen, StoreError> {
-        ask!(self, store => store.announce(purge).await)
+        ask!(self, store => store.announce(purge), await)
     }
 
     async fn swept(&self, at: Seen) -> Result<(), StoreError> {
-        ask!(self, store => store.swept(at).await)
+        ask!(self, store => store.swept(at), await)
     }
 
     fn listen(&self, told: Told) {
@@ -209,7 +218,7 @@ impl Store for Backend {
     }
 
     async fn clear(&self) -> Result<(), StoreError> {
-        ask!(self, store => store.clear().await)
+        ask!(self, store => store.clear(), await)
     }
 
     async fn sweep(
@@ -218,6 +227,6 @@ impl Store for Backend {
         at: Option<Seen>,
         judge: &Judge<'_>,
     ) -> Result<(), StoreError> {
-        ask!(self, store => store.sweep(start, at, judge).await)
+        ask!(self, store => store.sweep(start, at, judge), await)
     }
 }
