@@ -1,12 +1,12 @@
 //! What is remembered of an exchange until it is logged, and the events themselves.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use http::{Method, StatusCode, Uri, response};
 #[cfg(feature = "proxy")]
-use http::{Response, request};
+use http::{Response, header::CACHE_STATUS, request};
 use tokio::time::Instant;
-use tracing::{Level, enabled, field, info, warn};
+use tracing::{Level, enabled, info, warn};
 
 use super::redact::redact;
 use crate::{
@@ -44,23 +44,67 @@ pub(super) struct Record {
 pub(crate) fn hit_at_once<B>(
     request: &request::Parts,
     response: &Response<B>,
-    ttl: i64,
     bytes: u64,
-    since: Instant,
+    took: Duration,
 ) {
     if !enabled!(target: REQUEST, Level::INFO) {
         return;
     }
-    let record = Record {
-        kind: Kind::Requests,
-        method: request.method.clone(),
-        uri: request.uri.clone(),
-        since,
+    let cache = response.headers().get_all(CACHE_STATUS).iter().next_back();
+    let line = Line {
+        method: &request.method,
+        uri: &request.uri,
         status: Some(response.status()),
-        outcome: Some(Outcome::hit(ttl)),
-        told: false,
+        outcome: Some("HIT"),
+        cache: cache.and_then(|cache| cache.to_str().ok()),
+        bytes,
+        took,
     };
-    record.ended(End::Complete, bytes, None);
+    line.write(End::Complete, None);
+}
+
+/// The event of a request.
+struct Line<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    status: Option<StatusCode>,
+    outcome: Option<&'static str>,
+    cache: Option<&'a str>,
+    bytes: u64,
+    took: Duration,
+}
+
+impl Line<'_> {
+    fn write(&self, end: End, error: Option<String>) {
+        let end = match end {
+            End::Complete => None,
+            End::Failed => Some("failed"),
+            End::Dropped => Some("dropped"),
+        };
+        info!(
+            target: REQUEST,
+            method = self.method.as_str(),
+            target = &*redact(target(self.uri)),
+            status = self.status.map(|status| status.as_u16()),
+            outcome = self.outcome,
+            cache = self.cache,
+            bytes = self.bytes,
+            duration_ms = milliseconds(self.took),
+            end,
+            error,
+            "request"
+        );
+    }
+}
+
+/// Path and query: what of the request's target holds no userinfo of its own.
+fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |target| target.as_str())
+}
+
+/// To the microsecond.
+fn milliseconds(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1e3
 }
 
 /// The exchange after its response head; `None` when nobody listens.
@@ -110,7 +154,7 @@ impl Record {
             Kind::Requests => warn!(
                 target: REQUEST,
                 method = self.method.as_str(),
-                target = &*redact(self.target()),
+                target = &*redact(target(&self.uri)),
                 error = format_args!("{error:#}"),
                 duration_ms = self.milliseconds(),
                 "request failed"
@@ -148,30 +192,17 @@ impl Record {
     }
 
     fn request(&self, end: End, bytes: u64, error: Option<String>) {
-        let end = match end {
-            End::Complete => None,
-            End::Failed => Some("failed"),
-            End::Dropped => Some("dropped"),
-        };
-        info!(
-            target: REQUEST,
-            method = self.method.as_str(),
-            target = &*redact(self.target()),
-            status = self.status.map(|status| status.as_u16()),
-            outcome = self.outcome.as_ref().map(Outcome::word),
-            cache = self.outcome.as_ref().map(field::display),
+        let cache = self.outcome.as_ref().map(ToString::to_string);
+        let line = Line {
+            method: &self.method,
+            uri: &self.uri,
+            status: self.status,
+            outcome: self.outcome.as_ref().map(Outcome::word),
+            cache: cache.as_deref(),
             bytes,
-            duration_ms = self.milliseconds(),
-            end,
-            error,
-            "request"
-        );
-    }
-
-    /// Path and query: what of the request's target holds no userinfo of its own.
-    fn target(&self) -> &str {
-        let target = self.uri.path_and_query();
-        target.map_or("", |target| target.as_str())
+            took: self.since.elapsed(),
+        };
+        line.write(end, error);
     }
 
     /// Host and port.
@@ -182,9 +213,8 @@ impl Record {
             .map_or(authority, |(_, host)| host)
     }
 
-    /// Since the request, to the microsecond.
     fn milliseconds(&self) -> f64 {
-        self.since.elapsed().as_micros() as f64 / 1e3
+        milliseconds(self.since.elapsed())
     }
 }
 

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 #[cfg(feature = "proxy")]
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::{histogram::Durations, snapshot::Snapshot};
 
@@ -138,14 +138,13 @@ impl Metrics {
         lock(&self.shared.registry).register_collector(Box::new(supplied));
     }
 
-    /// Counts a hit with so many bytes of body, for a request that came at `since` and that no
-    /// layer has seen.
+    /// Counts a hit with so many bytes of body that no layer has seen.
     #[cfg(feature = "proxy")]
-    pub(crate) fn hit_at_once(&self, bytes: u64, since: Instant) {
+    pub(crate) fn hit_at_once(&self, bytes: u64, took: Duration) {
         let counters = self.counters();
         counters.hits.inc();
         counters.bytes_from_cache.inc_by(bytes);
-        counters.durations.hit.observe(since.elapsed());
+        counters.durations.hit.observe(took);
     }
 
     /// All numbers as they stand now.

@@ -150,10 +150,10 @@ impl Front {
             Some(Route::Proxy) => shared.enveloped(head)?,
             Some(_) => return None,
         };
-        shared
-            .metrics
-            .hit_at_once(hit.body.data().len() as u64, since);
-        log::hit_at_once(head, &response, hit.ttl, response.body().len(), since);
+        let took = since.elapsed();
+        let length = hit.body.data().len() as u64;
+        shared.metrics.hit_at_once(length, took);
+        log::hit_at_once(head, &response, response.body().len(), took);
         Some(response)
     }
 }
