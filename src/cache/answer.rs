@@ -1,6 +1,5 @@
 //! Responses made from what is stored, and the fields that tell what the cache did.
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header,
     header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER},
@@ -11,7 +10,7 @@ use super::{body::ResponseBody, core::Core, quick::Hit, recording::Reader, secon
 use crate::{
     outcome::{Forward, Outcome},
     policy::{ByteRange, Head, Policy, Precondition, Reason, Selected, content_range},
-    store::{Entry, Payload, random},
+    store::{Entry, Payload, Piece, random},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -29,10 +28,10 @@ pub(super) fn entry<S, B>(
     let res = match unmet(&core.policy, req, head) {
         Some(res) => res,
         None => {
-            let length = payload.data().len() as u64;
+            let length = payload.len();
             match core.policy.select(req, head, length) {
                 Selected::Whole => whole(req, head, payload),
-                Selected::Parts(parts) => partial(req, head, payload.data(), &parts),
+                Selected::Parts(parts) => partial(req, head, payload, &parts),
                 Selected::Unsatisfiable => unsatisfiable(length),
             }
         }
@@ -110,8 +109,8 @@ pub(super) fn part<S, B>(
     outcome: Outcome,
 ) -> Response<ResponseBody<B>> {
     let (head, payload) = (&*entry.head, &entry.body);
-    let mut res = unmet(&core.policy, req, head)
-        .unwrap_or_else(|| partial(req, head, payload.data(), ranges));
+    let mut res =
+        unmet(&core.policy, req, head).unwrap_or_else(|| partial(req, head, payload, ranges));
     res.headers_mut().insert(AGE, seconds::age(age));
     tell(&mut res, outcome);
     res
@@ -236,7 +235,7 @@ fn whole<B>(req: &request::Parts, head: &Head, payload: &Payload) -> Response<Re
     }
     let mut res = with_head(head, ResponseBody::empty());
     if payload.trailers().is_none() && head.status() != StatusCode::NO_CONTENT {
-        let length = HeaderValue::from(payload.data().len());
+        let length = HeaderValue::from(payload.len());
         res.headers_mut().insert(CONTENT_LENGTH, length);
     }
     res
@@ -246,15 +245,15 @@ fn whole<B>(req: &request::Parts, head: &Head, payload: &Payload) -> Response<Re
 fn partial<B>(
     req: &request::Parts,
     head: &Head,
-    data: &Bytes,
+    payload: &Payload,
     parts: &[ByteRange],
 ) -> Response<ResponseBody<B>> {
     let mut headers = head.headers().clone();
     let (first, complete) = match head.part() {
         Some(part) => (part.range.first, part.complete),
-        None => (0, Some(data.len() as u64)),
+        None => (0, Some(payload.len())),
     };
-    let pieces = parts.iter().map(|part| slice(data, first, part));
+    let pieces = parts.iter().map(|part| slice(payload, first, part));
     let pieces = match parts {
         [part] => {
             headers.insert(CONTENT_RANGE, content_range(*part, complete));
@@ -265,7 +264,7 @@ fn partial<B>(
             multipart(&mut headers, ranges.zip(pieces))
         }
     };
-    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let length: u64 = pieces.iter().map(Piece::len).sum();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let body = if req.method == Method::HEAD {
         ResponseBody::empty()
@@ -277,8 +276,8 @@ fn partial<B>(
 
 fn multipart(
     headers: &mut HeaderMap,
-    parts: impl Iterator<Item = (HeaderValue, Bytes)>,
-) -> Vec<Bytes> {
+    parts: impl Iterator<Item = (HeaderValue, Piece)>,
+) -> Vec<Piece> {
     let boundary = format!("larder-{:016x}", random());
     let kind = format!("multipart/byteranges; boundary={boundary}");
     let kind = HeaderValue::try_from(kind).expect("letters and digits only");
@@ -296,20 +295,18 @@ fn multipart(
         opening.extend_from_slice(b"Content-Range: ");
         opening.extend_from_slice(range.as_bytes());
         opening.extend_from_slice(b"\r\n\r\n");
-        pieces.push(Bytes::from(opening));
+        pieces.push(Piece::Here(opening.into()));
         pieces.push(data);
     }
-    pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
+    let end = format!("\r\n--{boundary}--\r\n");
+    pieces.push(Piece::Here(end.into()));
     pieces
 }
 
-/// The bytes of a part that lies within `data`, whose own first byte is the `first`.
-fn slice(data: &Bytes, first: u64, part: &ByteRange) -> Bytes {
-    let place = |at: u64| {
-        let at = usize::try_from(at.saturating_sub(first));
-        at.map_or(data.len(), |at| at.min(data.len()))
-    };
-    data.slice(place(part.first)..place(part.last.saturating_add(1)))
+/// The bytes of a part that lies within a body whose own first byte is the `first`.
+fn slice(payload: &Payload, first: u64, part: &ByteRange) -> Piece {
+    let place = |at: u64| at.saturating_sub(first);
+    payload.part(place(part.first)..place(part.last.saturating_add(1)))
 }
 
 fn unsatisfiable<B>(length: u64) -> Response<ResponseBody<B>> {

@@ -1,10 +1,10 @@
 //! The body of a response that passed the cache: stored, being recorded, or the inner service's.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    vec,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 
 use super::recording::Reader;
-use crate::store::Payload;
+use crate::store::{Payload, Piece, StoreError};
 
 pin_project! {
     /// A response body of [`Cache`](super::Cache).
@@ -27,8 +27,8 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<B> {
-        /// Stored, or made here: pieces that are all there.
-        Pieces { pieces: vec::IntoIter<Bytes>, left: u64 },
+        /// Stored, or made here: pieces that are at hand, or read as they are needed.
+        Pieces { pieces: Pieces, trailers: Option<Arc<HeaderMap>> },
         /// Stored whole, in one piece.
         Stored { data: Bytes, trailers: Option<Arc<HeaderMap>> },
         /// Being received.
@@ -38,25 +38,38 @@ pin_project! {
     }
 }
 
+/// Pieces that are yet to be told.
+struct Pieces {
+    pieces: VecDeque<Piece>,
+    /// The bytes in all of them.
+    left: u64,
+}
+
 impl<B> ResponseBody<B> {
     pub(super) fn empty() -> Self {
         Self::stored(&Payload::default())
     }
 
     pub(super) fn stored(payload: &Payload) -> Self {
-        ResponseBody {
-            kind: Kind::Stored {
-                data: payload.data().clone(),
-                trailers: payload.trailers().cloned(),
+        let trailers = payload.trailers().cloned();
+        let kind = match payload.data() {
+            Some(data) => Kind::Stored {
+                data: data.clone(),
+                trailers,
             },
-        }
+            None => Kind::Pieces {
+                pieces: Pieces::new(vec![payload.part(0..payload.len())]),
+                trailers,
+            },
+        };
+        ResponseBody { kind }
     }
 
-    pub(super) fn pieces(pieces: Vec<Bytes>) -> Self {
+    pub(super) fn pieces(pieces: Vec<Piece>) -> Self {
         ResponseBody {
             kind: Kind::Pieces {
-                left: pieces.iter().map(|piece| piece.len() as u64).sum(),
-                pieces: pieces.into_iter(),
+                pieces: Pieces::new(pieces),
+                trailers: None,
             },
         }
     }
@@ -101,19 +114,16 @@ where
         match self.project().kind.project() {
             KindProj::Stored { data, trailers } => {
                 let frame = if data.is_empty() {
-                    trailers
-                        .take()
-                        .map(|trailers| Frame::trailers((*trailers).clone()))
+                    last(trailers)
                 } else {
                     Some(Frame::data(std::mem::take(data)))
                 };
                 Poll::Ready(frame.map(Ok))
             }
-            KindProj::Pieces { pieces, left } => {
-                let piece = pieces.next();
-                *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-            }
+            KindProj::Pieces { pieces, trailers } => Poll::Ready(match ready!(pieces.poll(cx)) {
+                Some(piece) => Some(piece.map(Frame::data).map_err(BoxError::from)),
+                None => last(trailers).map(Ok),
+            }),
             KindProj::Live { reader } => reader.poll_frame(cx).map_err(BoxError::from),
             KindProj::Inner { before, .. } if !before.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(before)))))
@@ -125,7 +135,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Stored { data, trailers } => data.is_empty() && trailers.is_none(),
-            Kind::Pieces { left, .. } => *left == 0,
+            Kind::Pieces { pieces, trailers } => pieces.left == 0 && trailers.is_none(),
             Kind::Live { reader } => reader.is_end_stream(),
             Kind::Inner { before, body } => before.is_empty() && body.is_end_stream(),
         }
@@ -133,18 +143,8 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            // With trailers to come the length must not look exact: HTTP/1.1 sends trailers
-            // only after a chunked body.
-            Kind::Stored {
-                data,
-                trailers: Some(_),
-            } => {
-                let mut hint = SizeHint::new();
-                hint.set_lower(data.len() as u64);
-                hint
-            }
-            Kind::Stored { data, .. } => SizeHint::with_exact(data.len() as u64),
-            Kind::Pieces { left, .. } => SizeHint::with_exact(*left),
+            Kind::Stored { data, trailers } => hint(data.len() as u64, trailers.is_some()),
+            Kind::Pieces { pieces, trailers } => hint(pieces.left, trailers.is_some()),
             Kind::Live { reader } => reader.size_hint(),
             Kind::Inner { before, body } => {
                 let (mut hint, before) = (body.size_hint(), before.len() as u64);
@@ -155,6 +155,49 @@ where
                 hint
             }
         }
+    }
+}
+
+fn last(trailers: &mut Option<Arc<HeaderMap>>) -> Option<Frame<Bytes>> {
+    let trailers = trailers.take()?;
+    Some(Frame::trailers((*trailers).clone()))
+}
+
+/// With trailers to come the length must not look exact: HTTP/1.1 sends trailers only after a
+/// chunked body.
+fn hint(left: u64, has_trailers: bool) -> SizeHint {
+    let mut hint = SizeHint::new();
+    match has_trailers {
+        true => hint.set_lower(left),
+        false => hint.set_exact(left),
+    }
+    hint
+}
+
+// === impl Pieces ===
+
+impl Pieces {
+    fn new(pieces: Vec<Piece>) -> Self {
+        Pieces {
+            left: pieces.iter().map(Piece::len).sum(),
+            pieces: pieces.into(),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
+        while let Some(first) = self.pieces.front_mut() {
+            let piece = match first {
+                Piece::Here(piece) if piece.is_empty() => None,
+                Piece::Here(piece) => Some(Ok(std::mem::take(piece))),
+                Piece::Coming(reading) => ready!(reading.poll_piece(cx)),
+            };
+            if let Some(piece) = piece {
+                self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                return Poll::Ready(Some(piece));
+            }
+            self.pieces.pop_front();
+        }
+        Poll::Ready(None)
     }
 }
 

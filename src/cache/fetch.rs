@@ -13,6 +13,7 @@ use super::{
     exchange::{Answer, Exchange},
     flight::Lead,
     gate::Ticket,
+    parts::at_hand,
     patience::Patience,
     returned::Returned,
 };
@@ -106,7 +107,7 @@ where
     R::Error: Into<BoxError>,
 {
     /// Asks whether what is stored still holds (§4.3), or for the whole response.
-    pub(super) async fn fetch(self, trip: Trip) -> Answer<I, Q, R> {
+    pub(super) async fn fetch(self, mut trip: Trip) -> Answer<I, Q, R> {
         let Exchange {
             core,
             inner,
@@ -121,6 +122,10 @@ where
             let small = complete.is_some_and(|complete| complete <= limit);
             small && asked.method != Method::HEAD && !asked.headers.contains_key(RANGE)
         });
+        let part = match part {
+            Some(part) => at_hand(part, &mut trip.patience).await,
+            None => None,
+        };
         // The client's own conditions and ranges are then answered here, from the whole response.
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
         let stored = old.as_ref().map(|old| &*old.head);

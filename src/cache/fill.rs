@@ -204,12 +204,11 @@ impl<S: Store> Fill<S> {
         let Some(data) = data else {
             return;
         };
+        if let Some(inspect) = core.inspect {
+            live.verdict.get_or_look(|| inspect(&live.head, &data));
+        }
         let payload = Payload::new(data, trailers.map(Arc::unwrap_or_clone))
             .with_verdict(live.verdict.clone());
-        if let Some(inspect) = core.inspect {
-            live.verdict
-                .get_or_look(|| inspect(&live.head, payload.data()));
-        }
         let entry = Entry {
             id: EntryId(random()),
             head: Arc::clone(&live.head),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::core::Core;
+use super::{core::Core, patience::Patience};
 use crate::{
     policy::{Head, Key},
     store::{Entry, Payload, Record, Store},
@@ -32,7 +32,10 @@ impl<S: Store> Core<S> {
         // A whole response that came meanwhile answers for all of its parts.
         old.head.part()?;
         if let Some(head) = self.policy.combine(&old.head, &new.head) {
-            let data = join((&old.head, old.body.data()), (&new.head, new.body.data()));
+            let (Ok(before), Ok(data)) = (old.body.read().await, new.body.read().await) else {
+                return Some(new);
+            };
+            let data = join((&old.head, &before), (&new.head, &data));
             let fits = data.len() as u64 <= self.max_object;
             return fits.then(|| Entry {
                 id: new.id,
@@ -45,8 +48,18 @@ impl<S: Store> Core<S> {
     }
 }
 
+/// The same part with all its bytes at hand, if they can be had in time.
+pub(super) async fn at_hand(part: Entry, patience: &mut Patience) -> Option<Entry> {
+    if part.body.data().is_some() {
+        return Some(part);
+    }
+    let data = patience.wait(part.body.read()).await.ok()?;
+    let body = Payload::new(data, None).with_verdict(part.body.verdict().clone());
+    Some(Entry { body, ..part })
+}
+
 fn length(entry: &Entry) -> u64 {
-    entry.body.data().len() as u64
+    entry.body.len()
 }
 
 /// The bytes of two parts that overlap or touch; where they overlap, those of the new one.

@@ -61,7 +61,7 @@ impl<S: Store> Returned<S> {
         let whole = old.head.part().is_none();
         let length = match old.head.part() {
             Some(part) => part.complete,
-            None => Some(old.body.data().len() as u64),
+            None => Some(old.body.len()),
         };
         let policy = &self.core.policy;
         let head = policy.freshen_by_head(&old.head, length, &self.res, sent, received);
@@ -146,10 +146,11 @@ impl<S: Store> Returned<S> {
     {
         self.trip.answered = Some(self.res.status);
         let rest = self.head();
-        let held = part.body.data().len() as u64;
+        let held = part.body.len();
         let follows = rest.part().is_some_and(|rest| rest.range.first == held);
         let whole = self.core.policy.combine(&part.head, &rest);
-        let Some(head) = whole.filter(|head| follows && head.part().is_none()) else {
+        let whole = whole.filter(|head| follows && head.part().is_none());
+        let (Some(head), Some(data)) = (whole, part.body.data()) else {
             // Not what the condition allows to answer, and not what the client asked for.
             self.trip.forget(&self.core).await;
             self.trip.announce(Landing::Alone);
@@ -163,7 +164,7 @@ impl<S: Store> Returned<S> {
         }
         self.res = res;
         let length = declared(&self.res, &body);
-        let body = ResponseBody::rest(part.body.data().clone(), body);
+        let body = ResponseBody::rest(data.clone(), body);
         self.deliver(head, length, body, true)
     }
 

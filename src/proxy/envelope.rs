@@ -124,7 +124,7 @@ impl<S> Envelope<S> {
 /// The answer to a request for what is at hand, if that is JSON.
 pub(super) fn of_hit(hit: &Hit) -> Option<Response<Spliced>> {
     let head = &hit.head;
-    let data = data::at_hand(head.headers(), hit.body.verdict(), hit.body.data())?;
+    let data = data::at_hand(head.headers(), hit.body.verdict(), hit.body.data()?)?;
     if head.status() != StatusCode::OK {
         return None;
     }

@@ -151,7 +151,7 @@ impl Front {
             Some(_) => return None,
         };
         let took = since.elapsed();
-        let length = hit.body.data().len() as u64;
+        let length = hit.body.len();
         shared.metrics.hit_at_once(length, took);
         log::hit_at_once(head, &response, response.body().len(), took);
         Some(response)
@@ -183,8 +183,8 @@ impl Shared {
             key.push_str(target.as_str());
         })?;
         // Trailers are for bodies that have frames.
-        let whole = hit.body.trailers().is_none();
-        let response = whole.then(|| hit.response(hit.body.data().clone().into()))?;
+        let data = hit.body.data().filter(|_| hit.body.trailers().is_none())?;
+        let response = hit.response(data.clone().into());
         Some((hit, response))
     }
 

@@ -1,7 +1,7 @@
 //! Records to bytes and back.
 //!
 //! ```text
-//!  0  "LRDR"          4  version (3)      5  kind: R response, V vary marker, S search marker,
+//!  0  "LRDR"          4  version (4)      5  kind: R response, V vary marker, S search marker,
 //!                                             G gone
 //!  6  id: the response's EntryId, or the marker's epoch
 //! 14  nonce of the key's last removal, or 0
@@ -12,11 +12,13 @@
 //!                     for a marker
 //! ```
 //!
-//! What is gone ends with its opening. Numbers are big-endian. The front is what a 304 renews: it
+//! Of a large body, a token and the first chunk are in the place of the body; the rest is in a value
+//! of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is what a 304 renews: it
 //! can be replaced without reading what follows, and its [`OPENING`] tells of which response it
 //! is. Whoever can write to the store could have written these bytes, so decoding trusts none of
 //! them. The checksums (CRC-32) are for accidents: what was changed on its way is not served.
 
+pub(super) mod chunks;
 #[cfg(test)]
 mod tests;
 
@@ -29,11 +31,16 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
-use super::{Entry, EntryId, Front, Payload, Record, Seen, payload::Verdict};
+use self::chunks::Token;
+use super::{
+    Entry, EntryId, Front, Payload, Record, Seen,
+    payload::Verdict,
+    reading::{CHUNK, Rest},
+};
 use crate::policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const RESPONSE: u8 = b'R';
 const VARY: u8 = b'V';
 const SEARCH: u8 = b'S';
@@ -63,10 +70,6 @@ impl Opening {
 /// The length of a checksum.
 const CHECKSUM: usize = 4;
 
-/// Bodies from here on are slices of the bytes they came in; smaller ones are copied, so that
-/// they do not keep a whole read buffer alive.
-const ZERO_COPY: usize = 64 * 1024;
-
 /// Why some bytes are not the record that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
@@ -80,61 +83,73 @@ pub(super) enum Damage {
     Length,
     /// Some value is not possible.
     Value(&'static str),
+    /// The rest of their body is not there.
+    Rest,
 }
 
-/// The bytes of `record`, as it is kept under `key` by who has `seen` it.
-pub(super) fn encode(key: &Key, record: &Record, seen: Seen) -> Bytes {
-    match record {
-        Record::Response(Entry { id, head, body }) => {
-            let data = body.data();
-            let room = 256 + key.as_str().len() + head.weight() + body.weight();
-            let mut out = Vec::with_capacity(room);
-            out.extend_from_slice(&opening(RESPONSE, id.0, seen));
-            out.extend_from_slice(&front_of(key, *id, head, seen));
-            let rest = out.len();
-            out.put_u8(match body.verdict().get() {
-                None => 0,
-                Some(false) => 1,
-                Some(true) => 2,
-            });
-            out.put_u8(body.trailers().is_some().into());
-            if let Some(trailers) = body.trailers() {
-                put_fields(&mut out, trailers);
-            }
-            out.put_u64(data.len() as u64);
-            out.extend_from_slice(data);
-            let sum = crc32fast::hash(&out[rest..]);
-            out.put_u32(sum);
-            out.into()
-        }
-        Record::Vary(vary) => {
-            let opening = opening(VARY, vary.epoch, seen);
-            let mut out = opening.to_vec();
-            out.extend_from_slice(&front(&opening, key, |out| {
-                put_time(out, vary.until);
-                let names = vary.fields.names();
-                out.put_u32(names.len() as u32);
-                for name in names {
-                    put_text(out, name.as_str().as_bytes());
-                }
-            }));
-            out.into()
-        }
-        Record::Search(search) => {
-            let opening = opening(SEARCH, search.epoch, seen);
-            let mut out = opening.to_vec();
-            out.extend_from_slice(&front(&opening, key, |out| {
-                put_time(out, search.until);
-                out.put_u8(search.rule.only.into());
-                out.put_u8(search.rule.ordered.into());
-                out.put_u32(search.rule.names.len() as u32);
-                for name in &*search.rule.names {
-                    put_text(out, name.as_bytes());
-                }
-            }));
-            out.into()
-        }
+/// The bytes of a response, as it is kept under `key` by who has `seen` it, with this body: the rest
+/// of which, if it is large, is kept by this token.
+pub(super) fn encode_response(
+    key: &Key,
+    Entry { id, head, body }: &Entry,
+    data: &Bytes,
+    rest: Option<Token>,
+    seen: Seen,
+) -> Bytes {
+    let first = &data[..data.len().min(CHUNK as usize)];
+    let room = 256 + key.as_str().len() + head.weight() + first.len();
+    let mut out = Vec::with_capacity(room);
+    out.extend_from_slice(&opening(RESPONSE, id.0, seen));
+    out.extend_from_slice(&front_of(key, *id, head, seen));
+    let start = out.len();
+    out.put_u8(match body.verdict().get() {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    });
+    out.put_u8(body.trailers().is_some().into());
+    if let Some(trailers) = body.trailers() {
+        put_fields(&mut out, trailers);
     }
+    out.put_u64(data.len() as u64);
+    if let Some(token) = rest {
+        out.put_u64(token.0);
+    }
+    out.extend_from_slice(first);
+    let sum = crc32fast::hash(&out[start..]);
+    out.put_u32(sum);
+    out.into()
+}
+
+/// The bytes of the mark of variants, in the same way.
+pub(super) fn encode_vary(key: &Key, vary: &Vary, seen: Seen) -> Bytes {
+    encode_mark(opening(VARY, vary.epoch, seen), key, |out| {
+        put_time(out, vary.until);
+        let names = vary.fields.names();
+        out.put_u32(names.len() as u32);
+        for name in names {
+            put_text(out, name.as_str().as_bytes());
+        }
+    })
+}
+
+/// The bytes of the mark of a rule, in the same way.
+pub(super) fn encode_search(key: &Key, search: &Search, seen: Seen) -> Bytes {
+    encode_mark(opening(SEARCH, search.epoch, seen), key, |out| {
+        put_time(out, search.until);
+        out.put_u8(search.rule.only.into());
+        out.put_u8(search.rule.ordered.into());
+        out.put_u32(search.rule.names.len() as u32);
+        for name in &*search.rule.names {
+            put_text(out, name.as_bytes());
+        }
+    })
+}
+
+fn encode_mark(opening: [u8; OPENING], key: &Key, fill: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut out = opening.to_vec();
+    out.extend_from_slice(&front(&opening, key, fill));
+    out.into()
 }
 
 /// The opening of the response `id`.
@@ -169,14 +184,19 @@ pub(super) fn front_of(key: &Key, id: EntryId, head: &Head, seen: Seen) -> Bytes
     front(&opening, key, |out| put_head(out, head.stored())).into()
 }
 
-/// The record in `bytes`, if it is whole and that of `key`.
-pub(super) fn decode(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
+/// The record in `bytes`, if it is whole and that of `key`. `rest` tells where the rest of a large
+/// body is, by its response, its token and the length of all of the body.
+pub(super) fn decode(
+    key: &Key,
+    bytes: &Bytes,
+    rest: impl FnOnce(EntryId, Token, u64) -> Result<Rest, Damage>,
+) -> Result<Record, Damage> {
     let mut input = Input { bytes, at: 0 };
     let record = match input.front(key)? {
         Front::Response { id, head, .. } => Record::Response(Entry {
             id,
             head,
-            body: input.payload()?,
+            body: input.payload(|token, length| rest(id, token, length))?,
         }),
         Front::Vary(vary) => Record::Vary(vary),
         Front::Search(search) => Record::Search(search),
@@ -470,8 +490,11 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn payload(&mut self) -> Result<Payload, Damage> {
-        let rest = self.at;
+    fn payload(
+        &mut self,
+        rest: impl FnOnce(Token, u64) -> Result<Rest, Damage>,
+    ) -> Result<Payload, Damage> {
+        let start = self.at;
         let verdict = match self.u8()? {
             0 => Verdict::default(),
             1 => Verdict::known(false),
@@ -479,16 +502,24 @@ impl<'a> Input<'a> {
             _ => return Err(Damage::Value("verdict")),
         };
         let trailers = self.trailers()?;
-        let len = usize::try_from(self.u64()?).map_err(|_| Damage::Length)?;
-        let start = self.at;
-        let data = self.take(len)?;
-        let data = if len < ZERO_COPY {
-            Bytes::copy_from_slice(data)
-        } else {
-            self.bytes.slice(start..self.at)
+        let length = self.u64()?;
+        let token = match chunks::is_cut(length) {
+            true => Some(Token(self.u64()?)),
+            false => None,
         };
-        self.checksum(rest)?;
-        Ok(Payload::new(data, trailers).with_verdict(verdict))
+        let first = self.at;
+        let data = self.take(length.min(CHUNK) as usize)?;
+        let first = first..self.at;
+        self.checksum(start)?;
+        let payload = match token {
+            // A copy, so that it does not keep a whole read buffer alive.
+            None => Payload::new(Bytes::copy_from_slice(data), trailers),
+            Some(token) => {
+                let rest = rest(token, length)?;
+                Payload::begun(self.bytes.slice(first), rest, trailers)
+            }
+        };
+        Ok(payload.with_verdict(verdict))
     }
 
     /// The length of the body, which follows the front.
@@ -515,6 +546,7 @@ impl fmt::Display for Damage {
             Damage::OtherKey => f.write_str("the record of another key"),
             Damage::Length => f.write_str("a record of the wrong length"),
             Damage::Value(what) => write!(f, "a record with an impossible {what}"),
+            Damage::Rest => f.write_str("a record without the rest of its body"),
         }
     }
 }
@@ -537,10 +569,21 @@ pub fn fuzz_redis_record(data: &[u8]) {
         .and_then(|key| std::str::from_utf8(key).ok());
     let key = Key::parse(key.unwrap_or_default());
     let front = decode_front(&key, &bytes);
-    if let Ok(record) = decode(&key, &bytes) {
+    // The rest of a large body is none of these bytes.
+    let record = decode(&key, &bytes, |_, _, _| Err(Damage::Rest));
+    if let Ok(record) = record {
         assert!(end.is_ok() && front.is_ok());
-        let again = encode(&key, &record, Seen::default());
-        let read = decode(&key, &again).expect("what was written is read");
+        let seen = Seen::default();
+        let again = match &record {
+            Record::Response(entry) => {
+                let data = entry.body.data().expect("it is small");
+                encode_response(&key, entry, data, None, seen)
+            }
+            Record::Vary(vary) => encode_vary(&key, vary, seen),
+            Record::Search(search) => encode_search(&key, search, seen),
+        };
+        let read = decode(&key, &again, |_, _, _| Err(Damage::Rest));
+        let read = read.expect("what was written is read");
         assert_eq!(format!("{read:?}"), format!("{record:?}"));
     }
 }

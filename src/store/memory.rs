@@ -266,7 +266,7 @@ impl MemoryStore {
 
     fn keep(&self, key: &Key, record: Record, keep: Duration, copied: Option<Arc<Copied>>) {
         let body = match &record {
-            Record::Response(entry) => entry.body.data().len() as u64,
+            Record::Response(entry) => entry.body.len(),
             Record::Vary(_) | Record::Search(_) => 0,
         };
         let what = What::from(record);
@@ -411,7 +411,7 @@ impl Item {
             What::Response { id, head, body } => Front::Response {
                 id: *id,
                 head: Arc::new(head.unpack()),
-                size: Some(body.data().len() as u64),
+                size: Some(body.len()),
                 hits: Some(body.verdict().hits()),
             },
             What::Vary(vary) => Front::Vary(Arc::clone(vary)),

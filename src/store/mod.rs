@@ -10,6 +10,7 @@ mod error;
 #[cfg(feature = "memory")]
 mod memory;
 mod payload;
+mod reading;
 #[cfg(feature = "redis")]
 mod redis;
 mod seen;
@@ -24,7 +25,6 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::changes::Changes;
 #[cfg(all(feature = "redis", any(test, fuzzing)))]
 pub use self::codec::fuzz_redis_record;
 #[cfg(feature = "memory")]
@@ -33,6 +33,7 @@ pub use self::memory::{MemoryStats, MemoryStore};
 pub use self::redis::{Availability, RedisConfig, RedisStore, RedisUrl};
 #[cfg(all(feature = "memory", feature = "redis"))]
 pub use self::tiered::TieredStore;
+pub(crate) use self::{changes::Changes, reading::Piece};
 pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},
@@ -220,7 +221,7 @@ impl Record {
             Record::Response(Entry { id, head, body }) => Front::Response {
                 id: *id,
                 head: Arc::clone(head),
-                size: Some(body.data().len() as u64),
+                size: Some(body.len()),
                 hits: Some(body.verdict().hits()),
             },
             Record::Vary(vary) => Front::Vary(Arc::clone(vary)),

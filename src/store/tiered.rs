@@ -1,6 +1,7 @@
 //! Two tiers: a near one in memory before the one in Redis.
 //!
-//! What is read from Redis, or stored there, is copied into memory. A copy is served while it is
+//! What is read from Redis, or stored there, is copied into memory, unless it would drive too much
+//! else out; a large body when somebody has read all of it. A copy is served while it is
 //! sure that its purge would have been heard of, or for a short time after Redis was asked; after
 //! that Redis is asked again, and while it is out of reach there is nothing. Purges of many
 //! responses are not carried out on the copies: each copy is held against those that came since
@@ -15,12 +16,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    Ask, EntryId, Front, Judge, Lease, Looked, MemoryStats, MemoryStore, Record, RedisStore,
-    Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
+    Ask, Entry, EntryId, Front, Judge, Lease, Looked, MemoryStats, MemoryStore, Payload, Record,
+    RedisStore, Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
     memory::Copied,
+    reading::Taker,
     redis::{Ears, Holder, Shared, Task},
 };
 use crate::{
@@ -30,7 +32,11 @@ use crate::{
 
 /// A body of more than this part of the near tier's budget stays in Redis only: it would drive
 /// too much else out.
-const LARGE: u64 = 8;
+const LARGE: u64 = 64;
+
+/// The part of the near tier's budget that bodies may take, all together, while they are copied as
+/// they are read: what is read when there is no more is not copied.
+const COPYING: u64 = 8;
 
 /// Keeps records in Redis, and copies of those that are in use in memory.
 ///
@@ -52,6 +58,8 @@ pub struct TieredStore {
 struct Near {
     store: MemoryStore,
     largest: u64,
+    /// The room for bodies that are being copied, in KiB.
+    copying: Arc<Semaphore>,
     /// How long a copy is good after Redis was asked, whatever is heard.
     good_for: Duration,
 }
@@ -69,6 +77,7 @@ impl TieredStore {
     pub fn with_near(far: RedisStore, near: MemoryStore, near_ttl: Duration) -> Self {
         let near = Near {
             largest: near.budget() / LARGE,
+            copying: Arc::new(Semaphore::new(kib(near.budget() / COPYING) as usize)),
             store: near,
             good_for: near_ttl,
         };
@@ -180,17 +189,62 @@ impl TieredStore {
             return Ok((Looked { record: None, seen }, T::default()));
         };
         looked.seen.session = session;
-        match &looked.record {
-            Some(record) => self.keep(near, key, record.clone(), looked.seen, changes),
-            None => near.store.forget(key),
-        }
+        looked.record = match looked.record.take() {
+            Some(Record::Response(entry)) if entry.body.data().is_none() => {
+                near.store.forget(key);
+                let entry = self.copied_when_read(near, key, entry, looked.seen, changes);
+                Some(Record::Response(entry))
+            }
+            Some(record) => {
+                self.keep(near, key, record.clone(), looked.seen, changes);
+                Some(record)
+            }
+            None => {
+                near.store.forget(key);
+                None
+            }
+        };
         Ok((looked, more))
+    }
+
+    /// The same response, which is copied, if it is not too large, as soon as somebody has read all
+    /// of it.
+    fn copied_when_read(
+        &self,
+        near: &Near,
+        key: &Key,
+        entry: Entry,
+        seen: Seen,
+        changes: u64,
+    ) -> Entry {
+        let length = entry.body.len();
+        if length > near.largest {
+            return entry;
+        }
+        let (tiers, near, key, found) = (self.clone(), near.clone(), key.clone(), entry.clone());
+        let copier = move || {
+            let room = Arc::clone(&near.copying).try_acquire_many_owned(kib(length));
+            let room = room.ok()?;
+            let (tiers, near, key) = (tiers.clone(), near.clone(), key.clone());
+            let (head, trailers) = (Arc::clone(&found.head), found.body.trailers().cloned());
+            let (id, verdict) = (found.id, found.body.verdict().clone());
+            let take: Taker = Box::new(move |data| {
+                let trailers = trailers.map(Arc::unwrap_or_clone);
+                let body = Payload::new(data, trailers).with_verdict(verdict);
+                let copy = Record::Response(Entry { id, head, body });
+                tiers.keep(&near, &key, copy, seen, changes);
+                drop(room);
+            });
+            Some(take)
+        };
+        let body = entry.body.map_rest(|rest| rest.copied_by(copier));
+        Entry { body, ..entry }
     }
 
     /// Copies what is in Redis since it was `seen`, unless the key has changed after `changes`.
     fn keep(&self, near: &Near, key: &Key, record: Record, seen: Seen, changes: u64) {
         let large = match &record {
-            Record::Response(entry) => entry.body.data().len() as u64 > near.largest,
+            Record::Response(entry) => entry.body.len() > near.largest,
             Record::Vary(_) | Record::Search(_) => false,
         };
         if large {
@@ -211,6 +265,10 @@ impl TieredStore {
             near.store.forget(key);
         }
     }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 /// A change of a key whose copies go when it is done, or given up.

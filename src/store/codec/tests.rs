@@ -3,12 +3,23 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
+use crate::store::reading;
 
 const SEEN: Seen = Seen {
     number: 5,
     nonce: 9,
     ..Seen::NOTHING
 };
+
+fn encode(entry: &Entry) -> Bytes {
+    let data = entry.body.data().unwrap();
+    encode_response(&key(), entry, data, None, SEEN)
+}
+
+/// The record in these bytes, if it has no rest elsewhere.
+fn read(key: &Key, bytes: &Bytes) -> Result<Record, Damage> {
+    decode(key, bytes, |_, _, _| Err(Damage::Rest))
+}
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
     // Few names, so that some repeat; any byte that a field value may have.
@@ -65,7 +76,7 @@ fn stored_head() -> impl Strategy<Value = StoredHead> {
 fn entry() -> impl Strategy<Value = Entry> {
     let body = prop_oneof![
         vec(any::<u8>(), 0..200),
-        vec(any::<u8>(), ZERO_COPY..ZERO_COPY + 2)
+        vec(any::<u8>(), CHUNK as usize - 1..=CHUNK as usize)
     ];
     (
         any::<u64>(),
@@ -115,7 +126,7 @@ fn small() -> Bytes {
         head: Arc::new(Head::restore(head)),
         body: Payload::new(Bytes::from_static(b"body"), Some(headers)),
     };
-    encode(&key(), &Record::Response(entry), SEEN)
+    encode(&entry)
 }
 
 #[track_caller]
@@ -135,13 +146,13 @@ proptest! {
 
     #[test]
     fn responses_survive(entry in entry()) {
-        let bytes = encode(&key(), &Record::Response(entry.clone()), SEEN);
-        assert_same(decode(&key(), &bytes).unwrap(), &entry);
+        let bytes = encode(&entry);
+        assert_same(read(&key(), &bytes).unwrap(), &entry);
     }
 
     #[test]
     fn a_renewed_front_goes_with_the_old_rest(entry in entry(), head in stored_head()) {
-        let old = encode(&key(), &Record::Response(entry.clone()), SEEN);
+        let old = encode(&entry);
         let rest = OPENING + front_of(&key(), entry.id, &entry.head, SEEN).len();
         let head = Arc::new(Head::restore(head));
         let mut renewed = opening_of(entry.id, SEEN).to_vec();
@@ -149,7 +160,7 @@ proptest! {
         renewed.extend_from_slice(&front_of(&key(), entry.id, &head, SEEN));
         renewed.extend_from_slice(&old[rest..]);
         let want = Entry { head, ..entry };
-        assert_same(decode(&key(), &renewed.into()).unwrap(), &want);
+        assert_same(read(&key(), &renewed.into()).unwrap(), &want);
     }
 
     #[test]
@@ -159,7 +170,7 @@ proptest! {
             input.extend_from_slice(&opening(if kind { RESPONSE } else { VARY }, 1, SEEN));
         }
         input.extend_from_slice(&bytes);
-        prop_assert!(decode(&key(), &input.into()).is_err());
+        prop_assert!(read(&key(), &input.into()).is_err());
     }
 
     #[test]
@@ -167,7 +178,7 @@ proptest! {
         let mut bytes = small().to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= by;
-        prop_assert!(decode(&key(), &bytes.into()).is_err());
+        prop_assert!(read(&key(), &bytes.into()).is_err());
     }
 }
 
@@ -178,13 +189,13 @@ fn search_markers_survive() {
         rule: Rule::new(["utm", "é 气", ""], true, false),
         until: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
     });
-    let bytes = encode(&key(), &Record::Search(search.clone()), SEEN);
-    match decode(&key(), &bytes) {
+    let bytes = encode_search(&key(), &search, SEEN);
+    match read(&key(), &bytes) {
         Ok(Record::Search(got)) => assert_eq!(got, search),
         other => panic!("{other:?}"),
     }
     for cut in 0..bytes.len() {
-        assert!(decode(&key(), &bytes.slice(..cut)).is_err(), "{cut}");
+        assert!(read(&key(), &bytes.slice(..cut)).is_err(), "{cut}");
     }
 }
 
@@ -194,14 +205,14 @@ fn an_opening_tells_what_was_seen_and_what_is_gone() {
     assert_eq!((opening.nonce, opening.number), (9, 5));
     let gone = gone(3);
     assert_eq!(opening_in(&gone).unwrap().nonce, 3);
-    assert!(decode(&key(), &gone).is_err());
+    assert!(read(&key(), &gone).is_err());
 }
 
 #[test]
 fn markers_survive() {
     let vary = vary();
-    let bytes = encode(&key(), &Record::Vary(Arc::new(vary.clone())), SEEN);
-    match decode(&key(), &bytes) {
+    let bytes = encode_vary(&key(), &vary, SEEN);
+    match read(&key(), &bytes) {
         Ok(Record::Vary(got)) => assert_eq!(*got, vary),
         other => panic!("{other:?}"),
     }
@@ -209,30 +220,30 @@ fn markers_survive() {
 
 #[test]
 fn every_truncation_and_any_surplus_is_an_error() {
-    let marker = encode(&key(), &Record::Vary(Arc::new(vary())), SEEN);
+    let marker = encode_vary(&key(), &vary(), SEEN);
     for whole in [small(), marker] {
         for len in 0..whole.len() {
-            assert!(decode(&key(), &whole.slice(..len)).is_err(), "cut at {len}");
+            assert!(read(&key(), &whole.slice(..len)).is_err(), "cut at {len}");
         }
         let mut longer = whole.to_vec();
         longer.push(0);
-        assert_eq!(decode(&key(), &longer.into()).unwrap_err(), Damage::Length);
+        assert_eq!(read(&key(), &longer.into()).unwrap_err(), Damage::Length);
     }
 }
 
 #[test]
 fn what_is_not_asked_for_is_not_answered() {
     let other = Key::parse("GET http://b.example/");
-    assert_eq!(decode(&other, &small()).unwrap_err(), Damage::OtherKey);
+    assert_eq!(read(&other, &small()).unwrap_err(), Damage::OtherKey);
 
     let mut newer = small().to_vec();
     newer[4] = VERSION + 1;
     assert_eq!(
-        decode(&key(), &newer.into()).unwrap_err(),
+        read(&key(), &newer.into()).unwrap_err(),
         Damage::Version(VERSION + 1)
     );
     let foreign = Bytes::from_static(b"{\"json\": true}");
-    assert_eq!(decode(&key(), &foreign).unwrap_err(), Damage::Foreign);
+    assert_eq!(read(&key(), &foreign).unwrap_err(), Damage::Foreign);
 }
 
 #[test]
@@ -242,29 +253,57 @@ fn lengths_that_lie_are_errors() {
     for at in OPENING..whole.len() - 4 {
         let mut bytes = whole.to_vec();
         bytes[at..at + 4].copy_from_slice(&[0xff; 4]);
-        let _ = decode(&key(), &bytes.into());
+        let _ = read(&key(), &bytes.into());
+    }
+}
+
+fn sized(length: u64) -> Entry {
+    let Ok(Record::Response(entry)) = read(&key(), &small()) else {
+        panic!("it is a response");
+    };
+    let body = Payload::new(vec![7; length as usize].into(), None);
+    Entry { body, ..entry }
+}
+
+#[test]
+fn small_bodies_do_not_keep_what_they_came_in() {
+    for length in [100, CHUNK] {
+        let bytes = encode(&sized(length));
+        let Ok(Record::Response(got)) = read(&key(), &bytes) else {
+            panic!("it is a response");
+        };
+        let data = got.body.data().unwrap();
+        assert!(!bytes.as_ptr_range().contains(&data.as_ptr()));
     }
 }
 
 #[test]
-fn small_bodies_are_copied_and_large_ones_are_not() {
-    for (len, shared) in [(100, false), (ZERO_COPY, true)] {
-        let head = match decode(&key(), &small()).unwrap() {
-            Record::Response(entry) => entry.head,
-            Record::Vary(_) | Record::Search(_) => unreachable!("it is a response"),
-        };
-        let entry = Entry {
-            id: EntryId(1),
-            head,
-            body: Payload::new(vec![7; len].into(), None),
-        };
-        let bytes = encode(&key(), &Record::Response(entry), SEEN);
-        let within = bytes.as_ptr_range();
-        match decode(&key(), &bytes).unwrap() {
-            Record::Response(got) => {
-                assert_eq!(within.contains(&got.body.data().as_ptr()), shared);
-            }
-            Record::Vary(_) | Record::Search(_) => unreachable!("it is a response"),
+fn a_large_body_is_its_first_chunk_and_where_the_rest_is() {
+    struct Nowhere;
+    impl reading::Source for Nowhere {
+        fn chunk(self: Arc<Self>, _: u64) -> reading::Chunk {
+            unreachable!("nobody reads it")
         }
+    }
+    let entry = sized(CHUNK + 1);
+    let data = entry.body.data().unwrap();
+    let bytes = encode_response(&key(), &entry, data, Some(Token(5)), SEEN);
+    let rest = |id, token, length| {
+        assert_eq!((id, token, length), (entry.id, Token(5), CHUNK + 1));
+        Ok(Rest::new(length, Arc::new(Nowhere)))
+    };
+    let Ok(Record::Response(got)) = decode(&key(), &bytes, rest) else {
+        panic!("it is a response");
+    };
+    assert_eq!((got.body.data(), got.body.len()), (None, CHUNK + 1));
+    assert_eq!(got.body.weight() as u64, CHUNK);
+    assert_eq!(read(&key(), &bytes).unwrap_err(), Damage::Rest);
+    for at in [bytes.len() - 5, bytes.len() - 6 - CHUNK as usize] {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 1;
+        let changed = decode(&key(), &changed.into(), |_, _, _| {
+            unreachable!("it is damaged")
+        });
+        assert_eq!(changed.unwrap_err(), Damage::Value("checksum"));
     }
 }

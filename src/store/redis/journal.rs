@@ -364,7 +364,8 @@ impl Shared {
                       redis.call('HSET', KEYS[1], 's' .. ARGV[1], 1) end return 1";
         let (within, name) = (self.write_timeout(), self.journal_name());
         let args = vec![number.to_string().into()];
-        let done = Way::Open.eval::<i64>(&self.link, within, script.to_owned(), name, args);
+        let keys = vec![name.into()];
+        let done = Way::Open.eval::<i64>(&self.link, within, script.to_owned(), keys, args);
         done.await.map(drop)
     }
 
@@ -401,7 +402,8 @@ impl Shared {
     ) -> Result<Reach, CallError> {
         let (within, name) = (self.write_timeout(), self.journal_name());
         let script = [OPEN, script].concat();
-        let fields = way.eval::<Vec<Option<i64>>>(&self.link, within, script, name, args);
+        let keys = vec![name.into()];
+        let fields = way.eval::<Vec<Option<i64>>>(&self.link, within, script, keys, args);
         let fields = fields.await?;
         Reach::read(&fields).ok_or_else(|| {
             let kind = fred::error::ErrorKind::Parse;

@@ -189,7 +189,8 @@ impl Claim {
             };
             let args = vec![token.into(), LASTS.into()];
             let (within, script) = (shared.write_timeout(), RENEW.to_owned());
-            let renewed = Way::Open.eval::<i64>(&shared.link, within, script, name, args);
+            let keys = vec![name.into()];
+            let renewed = Way::Open.eval::<i64>(&shared.link, within, script, keys, args);
             // If it fails, it lasts for two more.
             if renewed.await.is_ok_and(|renewed| renewed == 0) {
                 return;
@@ -222,7 +223,8 @@ impl Drop for Claim {
         runtime.spawn(async move {
             let args = vec![token.into(), keep, shared.channel().into(), message.into()];
             let (within, script) = (shared.write_timeout(), END.to_owned());
-            let ended = Way::Open.eval::<i64>(&shared.link, within, script, name, args);
+            let keys = vec![name.into()];
+            let ended = Way::Open.eval::<i64>(&shared.link, within, script, keys, args);
             ended.await // If it fails, the lease expires.
         });
     }

@@ -31,6 +31,10 @@ use crate::{clock::Clock, store::StoreError};
 /// Calls under way at a time.
 const CALLS: usize = 256;
 
+/// Chunks of large bodies that are read at a time. Lookups share the connection with them, and are
+/// not to wait for more than these; so they are few, and the others wait.
+const READING: usize = 16;
+
 /// Bytes on their way to Redis at a time, at least. Permits count KiB.
 const BYTES: u64 = 64 * 1024 * 1024;
 
@@ -51,6 +55,7 @@ pub(super) struct Link {
     pub(super) breaker: Breaker,
     full: Notify,
     calls: Semaphore,
+    reading: Semaphore,
     bytes: Semaphore,
 }
 
@@ -67,6 +72,7 @@ impl Link {
             breaker: Breaker::new(),
             full: Notify::new(),
             calls: Semaphore::new(CALLS),
+            reading: Semaphore::new(READING),
             bytes: Semaphore::new(bytes as usize),
         }
     }
@@ -98,6 +104,11 @@ impl Link {
         turn.map_err(|_| StoreError::new("too many calls to Redis are under way"))
     }
 
+    /// Leave to read a chunk of a body, when it is one's turn.
+    pub(super) async fn turn_to_read(&self) -> Option<SemaphorePermit<'_>> {
+        self.reading.acquire().await.ok() // It is never closed.
+    }
+
     /// Leave to send this many bytes, if there are not too many under way.
     pub(super) fn room(&self, bytes: u64) -> Result<SemaphorePermit<'_>, StoreError> {
         let room = self.bytes.try_acquire_many(kib(bytes));
@@ -106,7 +117,8 @@ impl Link {
 
     /// How many calls are under way.
     pub(super) fn calls(&self) -> usize {
-        CALLS - self.calls.available_permits()
+        let reading = READING - self.reading.available_permits();
+        CALLS - self.calls.available_permits() + reading
     }
 
     /// Makes a call, and lets the breaker know how it went.

@@ -1,7 +1,8 @@
 //! Records in Redis.
 //!
 //! One key for each record, `prefix:` and the text of its [`Key`], whose value is the framing of
-//! [`codec`](super::codec) and whose expiry is the server's. Redis may be slow, hang, be down, or
+//! [`codec`](super::codec) and whose expiry is the server's; and one more for a body above 64 KiB,
+//! which is read from there as it is consumed (see [`bodies`]). Redis may be slow, hang, be down, or
 //! be written to by others; none of it makes a request wait for more than the timeout, and while
 //! it is out of reach calls fail at once (see [`breaker`], [`link`] and [`keeper`]).
 //!
@@ -14,6 +15,7 @@
 //! the instances hear each other. Purges that Redis could not be told are told it before anything
 //! of it is read again.
 
+mod bodies;
 mod breaker;
 mod config;
 mod journal;
@@ -29,7 +31,11 @@ mod sweep;
 mod table;
 mod url;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use fred::{
@@ -53,7 +59,9 @@ pub(super) use self::{leases::Holder, listener::Ears};
 #[cfg(feature = "memory")]
 use super::Ask;
 use super::{
-    EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told, codec,
+    EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told,
+    codec::{self, Damage},
+    reading::CHUNK,
 };
 use crate::{
     clock::Clock,
@@ -62,6 +70,9 @@ use crate::{
 
 /// The room for the head and key of a record, besides the largest body.
 const HEAD_ROOM: u64 = 256 * 1024;
+
+/// The largest value that is written as a record, and read: the rest of a large body is elsewhere.
+const LARGEST: u64 = HEAD_ROOM + CHUNK;
 
 /// A write is not waited for by any request, and may be long: it has this many times the time
 /// of a lookup.
@@ -89,6 +100,7 @@ pub(super) struct Shared {
     link: Arc<Link>,
     config: RedisConfig,
     journal: Journal,
+    keeper: OnceLock<Weak<Task>>,
     #[cfg(feature = "memory")]
     claims: Table<Claim>,
     clock: Clock,
@@ -113,15 +125,18 @@ impl RedisStore {
             link: Arc::new(link),
             config,
             journal: Journal::new(),
+            keeper: OnceLock::new(),
             #[cfg(feature = "memory")]
             claims: Table::new(),
             clock: Clock::system(),
         });
         let (keeper, state) = Keeper::start(Arc::clone(&shared));
+        let keeper = Arc::new(keeper);
+        let _ = shared.keeper.set(Arc::downgrade(&keeper));
         Ok(RedisStore {
             shared,
             state,
-            _keeper: Arc::new(keeper),
+            _keeper: keeper,
         })
     }
 
@@ -150,7 +165,7 @@ impl RedisStore {
     ) -> Result<bool, StoreError> {
         let shared = &self.shared;
         let body = match record {
-            Record::Response(entry) => entry.body.data().len() as u64,
+            Record::Response(entry) => entry.body.len(),
             Record::Vary(_) | Record::Search(_) => 0,
         };
         if body > shared.config.max_object || keep.is_zero() {
@@ -163,12 +178,20 @@ impl RedisStore {
             return Ok(false);
         }
         let _room = shared.link.room(body + HEAD_ROOM)?;
-        let bytes = codec::encode(key, record, seen);
-        if bytes.len() as u64 > shared.largest() {
+        let _turn = shared.link.turn()?;
+        let (bytes, rest) = match record {
+            Record::Response(entry) => {
+                let data = entry.body.read().await?;
+                let rest = shared.write_rest(key, &data).await?;
+                (codec::encode_response(key, entry, &data, rest, seen), rest)
+            }
+            Record::Vary(vary) => (codec::encode_vary(key, vary, seen), None),
+            Record::Search(search) => (codec::encode_search(key, search, seen), None),
+        };
+        if bytes.len() as u64 > LARGEST {
             return self.remove(key).await.map(|_| false);
         }
-        let _turn = shared.link.turn()?;
-        Ok(shared.put(key, bytes, keep, seen).await?)
+        Ok(shared.put(key, bytes, rest, keep, seen).await?)
     }
 }
 
@@ -189,11 +212,6 @@ impl Shared {
         format!("{}:{}", self.config.prefix, key.as_str())
     }
 
-    /// The largest value that is written, and read.
-    fn largest(&self) -> u64 {
-        self.config.max_object.saturating_add(HEAD_ROOM)
-    }
-
     fn write_timeout(&self) -> Duration {
         self.config.timeout.saturating_mul(WRITE_PATIENCE)
     }
@@ -206,7 +224,7 @@ impl Shared {
     }
 
     /// Reads what is under a key, and how far the journal is, in one go.
-    async fn look(&self, key: &Key) -> Result<Looked, StoreError> {
+    async fn look(self: &Arc<Self>, key: &Key) -> Result<Looked, StoreError> {
         let (looked, ()) = self.look_and(key, async |_| ()).await?;
         Ok(looked)
     }
@@ -214,7 +232,7 @@ impl Shared {
     /// The same, and asks for a lease.
     #[cfg(feature = "memory")]
     pub(super) async fn look_and_ask(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         claim: &Claim,
         ask: Ask,
@@ -225,32 +243,34 @@ impl Shared {
 
     /// The same, and something else before the record is read.
     async fn look_and<T, F: Future<Output = T>>(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         before: impl FnOnce(WithOptions<Client>) -> F,
     ) -> Result<(Looked, T), StoreError> {
         let name = self.name(key);
+        let body = self.body_name(name.as_bytes());
         let journal = self.journal_name();
-        // A range, so that a huge value that somebody put there is not fetched: it comes cut,
-        // and does not decode.
-        let largest = usize::try_from(self.largest()).unwrap_or(usize::MAX >> 1);
         let at = self.clock.instant();
         let known = self.journal.number();
         let _turn = self.link.turn()?;
         let found = self.link.call(self.config.timeout, async |client| {
             // The journal comes first: what it does not tell of was purged after this began.
-            let (reach, before, bytes) = tokio::join!(
+            let (reach, before, size, bytes) = tokio::join!(
                 Reach::ask(&client, journal),
                 before(client.clone()),
-                client.getrange::<Bytes, _>(name, 0, largest)
+                Shared::body_size(&client, body),
+                // A range, so that a huge value that somebody put there is not fetched: it comes
+                // cut, and does not decode.
+                client.getrange::<Bytes, _>(name, 0, LARGEST as usize)
             );
-            match bytes {
-                Ok(bytes) => Ok((reach?, before, bytes)),
-                Err(error) if scripts::is_wrong_type(&error) => Ok((reach?, before, Bytes::new())),
-                Err(error) => Err(error),
-            }
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) if scripts::is_wrong_type(&error) => Bytes::new(),
+                Err(error) => return Err(error),
+            };
+            Ok((reach?, before, size, bytes))
         });
-        let (reach, before, bytes) = found.await?;
+        let (reach, before, size, bytes) = found.await?;
         let number = match reach {
             Some(reach) if reach.number >= known => {
                 if reach.number > self.journal.number() {
@@ -266,11 +286,14 @@ impl Shared {
         };
         let opening = codec::opening_in(&bytes).ok();
         let mut nonce = opening.map_or(0, |opening| opening.nonce);
-        let record = match (codec::decode(key, &bytes), opening) {
+        let rest = |id, token, length| self.rest(key, (id, token, length), size);
+        let record = match (codec::decode(key, &bytes, rest), opening) {
             (Ok(record), Some(opening)) => {
                 let holds = self.journal.holds(key, record.head(), opening.number, None);
                 holds.then_some(record)
             }
+            // Evicted, or replaced in this moment.
+            (Err(Damage::Rest), _) => None,
             // Damaged: what it tells would keep others from replacing it.
             (Err(_), Some(opening)) if !opening.is_gone() => {
                 nonce = self.remove(Way::Open, key).await?.1;

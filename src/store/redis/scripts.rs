@@ -1,7 +1,7 @@
 //! What must happen at one key all at once, as scripts that run within Redis.
 //!
 //! As Redis remembers scripts that it ran, and these are shorter than most heads, they are sent
-//! each time. Each touches one key, so that they work in a cluster.
+//! each time. Each touches one record, and the body beside it, so that they work in a cluster.
 
 use std::time::Duration;
 
@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     policy::{Head, Key},
-    store::{EntryId, Seen, codec, random},
+    store::{
+        EntryId, Seen,
+        codec::{self, chunks::Token},
+        random,
+    },
 };
 
 /// How long it is remembered that a key was removed, in milliseconds: longer than any fetch whose
@@ -26,7 +30,8 @@ use crate::{
 const REMEMBERED: i64 = 10 * 60 * 1000;
 
 /// What is at the key, as the scripts see it: `kind`, `nonce` and `number` of a record of ours;
-/// what else may be there counts for nothing.
+/// what else may be there counts for nothing. The second key, if there is one, is that of the rest of
+/// its body: `aside` keeps it for those who read it, and it is to `outlive` the record.
 const LOOK: &str = r"
 local old = redis.pcall('GETRANGE', KEYS[1], 0, 33)
 local kind, nonce, number = '', string.rep('\0', 8), 0
@@ -37,18 +42,39 @@ end
 local function set(value, keep)
   if nonce ~= string.rep('\0', 8) then keep = math.max(keep, 600000) end
   redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', keep))
+  return keep
+end
+local function aside()
+  local token = KEYS[2] and redis.pcall('GETRANGE', KEYS[2], 0, 15)
+  if type(token) ~= 'string' or #token < 16 then return end
+  redis.call('RENAME', KEYS[2], KEYS[2] .. ':' .. token)
+  redis.call('PEXPIRE', KEYS[2] .. ':' .. token, 60000)
+end
+local function outlive(keep)
+  if KEYS[2] then redis.call('PEXPIRE', KEYS[2], string.format('%.0f', keep + 60000)) end
 end
 ";
 
 /// Stores a record, unless the key was removed since, or what is there was fetched after more
 /// purges. What replaces a removed key stays as long as the removal is remembered: an empty place
-/// would not tell of it.
+/// would not tell of it. The rest of its body, if it has one, was written before; Redis refuses the
+/// first write of these where it has no room.
 const PUT: &str = r"
-if nonce ~= ARGV[4] or number > tonumber(ARGV[5]) then return 0 end
+local rest = ARGV[8] ~= '' and KEYS[2] .. ':' .. ARGV[8]
+if nonce ~= ARGV[4] or number > tonumber(ARGV[5])
+  or rest and redis.call('EXISTS', rest) == 0 then
+  if rest then redis.call('UNLINK', rest) end
+  return 0
+end
 if kind ~= '' and kind ~= 'G' and string.sub(old, 1, 14) ~= string.sub(ARGV[2], 1, 14) then
   redis.call('PUBLISH', ARGV[6], ARGV[7])
 end
-set(ARGV[2], tonumber(ARGV[3]))
+local keep = set(ARGV[2], tonumber(ARGV[3]))
+aside()
+if rest then
+  redis.call('RENAME', rest, KEYS[2])
+  outlive(keep)
+end
 return 1";
 
 /// Puts a new front before the rest of a response that is still the expected one: the body is
@@ -59,7 +85,7 @@ if kind ~= 'R' or #old < 34 or string.sub(old, 1, 22) ~= string.sub(ARGV[2], 1, 
 local a, b, c, d = string.byte(old, 31, 34)
 local front = 34 + ((a * 256 + b) * 256 + c) * 256 + d
 local rest = redis.call('GETRANGE', KEYS[1], front, -1)
-set(ARGV[2] .. ARGV[4] .. rest, tonumber(ARGV[3]))
+outlive(set(ARGV[2] .. ARGV[4] .. rest, tonumber(ARGV[3])))
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 1";
 
@@ -68,13 +94,16 @@ return 1";
 const REMOVE: &str = r"
 local there = redis.call('UNLINK', KEYS[1]) == 1 and kind ~= 'G'
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+aside()
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return there and 1 or 0";
 
-/// Takes a record out that a sweep has judged, but not the memory of a removal.
+/// Takes a record out that a sweep has judged, or the response that is told, but not the memory of a
+/// removal.
 const DROP: &str = r"
-if kind == 'G' then return 0 end
+if kind == 'G' or ARGV[2] and string.sub(old, 1, 14) ~= ARGV[2] then return 0 end
 redis.call('UNLINK', KEYS[1])
+aside()
 if nonce == string.rep('\0', 8) then return 1 end
 redis.call('SET', KEYS[1], string.sub(old, 1, 5) .. 'G' .. string.rep('\0', 8) .. nonce
   .. string.rep('\0', 8), 'PX', 600000)
@@ -142,14 +171,10 @@ impl Way {
         link: &Link,
         within: Duration,
         script: String,
-        key: String,
+        keys: Vec<Value>,
         args: Vec<Value>,
     ) -> Result<R, CallError> {
-        let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
-        let all: Vec<Value> = [script.into(), 1.into(), key.into()]
-            .into_iter()
-            .chain(args)
-            .collect();
+        let (eval, all) = command(script, keys, args);
         let run = async |client: fred::clients::WithOptions<fred::clients::Client>| {
             client.custom::<R, Value>(eval, all).await
         };
@@ -166,6 +191,7 @@ impl Shared {
         &self,
         key: &Key,
         bytes: Bytes,
+        rest: Option<Token>,
         keep: Duration,
         seen: Seen,
     ) -> Result<bool, CallError> {
@@ -178,6 +204,7 @@ impl Shared {
             number(seen),
             self.channel().into(),
             self.message(Event::Changed, key).into(),
+            rest.map_or_else(String::new, Token::text).into(),
         ];
         self.run(Way::Open, PUT, key, args).await
     }
@@ -215,6 +242,29 @@ impl Shared {
         Ok((self.run(way, REMOVE, key, args).await?, nonce))
     }
 
+    /// Takes out the response `id`, if it is there still.
+    pub(super) async fn forget(&self, key: &Key, id: EntryId) -> Result<bool, CallError> {
+        let opening = codec::opening_of(id, Seen::NOTHING);
+        let args = vec![codec::start().into(), opening.slice(..14).into()];
+        self.run(Way::Open, DROP, key, args).await
+    }
+
+    /// The command that takes out what a sweep has judged.
+    pub(super) fn drop_command(&self, name: Bytes) -> (CustomCommand, Vec<Value>) {
+        let script = [LOOK, DROP].concat();
+        command(script, self.keys(name), vec![codec::start().into()])
+    }
+
+    /// The keys that a script is about: a record's, and that of the rest of its body.
+    fn keys(&self, record: Bytes) -> Vec<Value> {
+        let body = self.body_name(&record);
+        [Some(record), body]
+            .into_iter()
+            .flatten()
+            .map(Value::from)
+            .collect()
+    }
+
     async fn run(
         &self,
         way: Way,
@@ -224,7 +274,8 @@ impl Shared {
     ) -> Result<bool, CallError> {
         let within = self.write_timeout();
         let script = [LOOK, script].concat();
-        let done = way.eval::<i64>(&self.link, within, script, self.name(key), args);
+        let keys = self.keys(self.name(key).into());
+        let done = way.eval::<i64>(&self.link, within, script, keys, args);
         Ok(done.await? == 1)
     }
 
@@ -233,12 +284,19 @@ impl Shared {
     }
 }
 
-/// The command that takes out what a sweep has judged.
-pub(super) fn drop_command(name: Bytes) -> (CustomCommand, Vec<Value>) {
+/// The command that runs a script.
+pub(super) fn command(
+    script: String,
+    keys: Vec<Value>,
+    args: Vec<Value>,
+) -> (CustomCommand, Vec<Value>) {
     let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
-    let script = [LOOK, DROP].concat();
-    let args = vec![script.into(), 1.into(), name.into(), codec::start().into()];
-    (eval, args)
+    let count = keys.len() as i64;
+    let all = [script.into(), count.into()]
+        .into_iter()
+        .chain(keys)
+        .chain(args);
+    (eval, all.collect())
 }
 
 /// Redis takes whole milliseconds, and no 0.

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use fred::{
     error::Error,
     interfaces::{ClientLike, ClusterInterface, KeysInterface},
-    types::config::Server,
+    types::{CustomCommand, Value, config::Server},
 };
 use tokio::time::timeout;
 
 use super::{
-    Shared,
-    link::{Link, on},
+    LARGEST, Shared,
+    bodies::LET_GO,
+    link::on,
     scripts::{self, Way},
 };
 use crate::{
@@ -36,7 +37,7 @@ const SIZE: u64 = 256;
 /// A look at all keys of one server that begin with a text. It finds whatever is there from its
 /// beginning to its end.
 struct Scan<'a> {
-    link: &'a Link,
+    shared: &'a Shared,
     /// One server of a cluster; `None` outside of clusters.
     node: Option<Server>,
     /// What each key begins with: the store's prefix and a colon.
@@ -49,9 +50,12 @@ struct Scan<'a> {
 /// Deletes every key of the store with this prefix that is there now.
 pub(super) async fn clear(shared: &Shared) -> Result<(), StoreError> {
     in_time(async {
-        for mut scan in scans(&shared.link, &shared.config.prefix, "")? {
+        for mut scan in scans(shared, "")? {
             while let Some(page) = scan.page().await? {
-                scan.drop_all(page).await?;
+                let (bodies, records) = page.into_iter().partition(|name| scan.is_body(name));
+                scan.drop_all(records).await?;
+                // What is left of any has lost its record already.
+                scan.let_go(bodies).await?;
             }
         }
         Ok(())
@@ -73,7 +77,7 @@ pub(super) async fn sweep(
         judge,
     };
     in_time(async {
-        for mut scan in scans(&shared.link, &shared.config.prefix, start)? {
+        for mut scan in scans(shared, start)? {
             while let Some(page) = scan.page().await? {
                 sweeping.page(&scan, page).await?;
             }
@@ -95,8 +99,8 @@ async fn in_time(work: impl Future<Output = Result<(), StoreError>>) -> Result<(
 }
 
 /// A scan for each server.
-fn scans<'a>(link: &'a Link, prefix: &str, start: &str) -> Result<Vec<Scan<'a>>, StoreError> {
-    let client = link.client();
+fn scans<'a>(shared: &'a Shared, start: &str) -> Result<Vec<Scan<'a>>, StoreError> {
+    let client = shared.link.client();
     let nodes = if client.is_clustered() {
         let state = client
             .cached_cluster_state()
@@ -105,10 +109,10 @@ fn scans<'a>(link: &'a Link, prefix: &str, start: &str) -> Result<Vec<Scan<'a>>,
     } else {
         vec![None]
     };
-    let prefix = format!("{prefix}:");
+    let prefix = format!("{}:", shared.config.prefix);
     let pattern = format!("{}*", escape(&format!("{prefix}{start}")));
     let scan = |node| Scan {
-        link,
+        shared,
         node,
         prefix: prefix.clone(),
         pattern: pattern.clone(),
@@ -125,33 +129,54 @@ impl Scan<'_> {
         let Some(cursor) = self.cursor.take() else {
             return Ok(None);
         };
-        let page = self.link.call(STEP, async |client| {
+        let page = self.shared.link.call(STEP, async |client| {
             let client = on(&client, self.node.as_ref());
             let pattern = self.pattern.clone();
             client.scan_page(cursor, pattern, Some(PAGE), None).await
         });
         let (next, mut keys): (String, Vec<Bytes>) = page.await?;
         self.cursor = (next != "0").then_some(next);
-        keys.retain(|key| is_ours(key, self.prefix.as_bytes()));
+        keys.retain(|key| is_ours(key, self.prefix.as_bytes()) || self.is_body(key));
         Ok(Some(keys))
     }
 
+    /// Whether this is the name of a body of ours, wherever its record is.
+    fn is_body(&self, key: &[u8]) -> bool {
+        let record = key.strip_prefix(self.shared.body_start().as_bytes());
+        record.is_some_and(|record| is_ours(record, self.prefix.as_bytes()))
+    }
+
     /// Takes these out of Redis; what tells of a removal stays.
-    async fn drop_all(&self, keys: Vec<Bytes>) -> Result<(), StoreError> {
+    async fn drop_all(&self, records: Vec<Bytes>) -> Result<(), StoreError> {
+        self.run(records, |name| self.shared.drop_command(name))
+            .await
+    }
+
+    /// Lets these bodies go, as soon as nobody reads them.
+    async fn let_go(&self, bodies: Vec<Bytes>) -> Result<(), StoreError> {
+        let command = |name: Bytes| scripts::command(LET_GO.to_owned(), vec![name.into()], vec![]);
+        self.run(bodies, command).await
+    }
+
+    async fn run(
+        &self,
+        keys: Vec<Bytes>,
+        command: impl Fn(Bytes) -> (CustomCommand, Vec<Value>),
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
-        let deleted = self.link.call(STEP, async |client| {
+        let done = self.shared.link.call(STEP, async |client| {
             let client = on(&client, self.node.as_ref());
             // A pipeline, and not one command: their slots differ in a cluster.
             let pipeline = client.pipeline().with_options(client.options());
             for key in keys {
-                let (command, args) = scripts::drop_command(key);
+                let (command, args) = command(key);
                 let () = pipeline.custom(command, args).await?;
             }
             pipeline.all::<Vec<i64>>().await
         });
-        deleted.await?;
+        done.await?;
         Ok(())
     }
 
@@ -161,7 +186,7 @@ impl Scan<'_> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.link.call(STEP, async |client| {
+        let found = self.shared.link.call(STEP, async |client| {
             let client = on(&client, self.node.as_ref());
             let pipeline = client.pipeline().with_options(client.options());
             for name in &names {
@@ -180,7 +205,8 @@ impl Scan<'_> {
 }
 
 impl Sweeping<'_> {
-    async fn page(&self, scan: &Scan<'_>, page: Vec<Bytes>) -> Result<(), StoreError> {
+    async fn page(&self, scan: &Scan<'_>, mut page: Vec<Bytes>) -> Result<(), StoreError> {
+        page.retain(|name| !scan.is_body(name));
         let journal = &self.shared.journal;
         let mut out = Vec::new();
         for (name, bytes) in scan.beginnings(page).await? {
@@ -252,7 +278,7 @@ async fn front(
     let Ok(end) = codec::front_end(&bytes) else {
         return Ok(None);
     };
-    if end + SIZE > FRONT && end <= shared.largest() {
+    if end + SIZE > FRONT && end <= LARGEST {
         let more = shared.link.call(STEP, async |client| {
             let name = name.clone();
             let last = (end + FRONT) as usize - 1;

@@ -3,12 +3,6 @@
 use super::*;
 use larder::store::MemoryStore;
 
-fn sized(id: u64, len: usize) -> Entry {
-    let mut entry = entry(id, "");
-    entry.body = Payload::new(vec![b'x'; len].into(), None);
-    entry
-}
-
 #[tokio::test]
 async fn the_budget_holds() {
     for budget in [0, 10, 1 << 10, 1 << 20, 5_000_000] {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
 
+mod bodies;
 mod coherence;
 mod deployments;
 mod failures;
@@ -79,6 +80,7 @@ suite! {
     no_time_to_keep_is_not_kept
     an_endless_time_to_keep_is_kept
     refresh_changes_the_head_alone
+    refresh_keeps_a_large_body
     refresh_leaves_another_response_alone
     refresh_of_nothing_does_nothing
     refresh_leaves_a_marker_alone
@@ -197,15 +199,22 @@ async fn an_empty_body_is_a_body(store: &impl Store) {
 }
 
 async fn a_large_body_survives(store: &impl Store) {
+    for length in [64 << 10, (64 << 10) + 1, 128 << 10, 1_000_000] {
+        let entry = sized(1, length);
+        put(store, &key("/a"), &entry).await;
+        assert_same(get(store, &key("/a")).await, &entry);
+    }
     // The largest that stores keep unless told otherwise.
-    let mut entry = entry(1, "");
-    let data: Vec<u8> = (0..8 << 20).map(|n: u32| (n % 251) as u8).collect();
-    entry.body = Payload::new(data.into(), None);
+    let mut entry = sized(2, 8 << 20);
     put(store, &key("/a"), &entry).await;
     assert_same(get(store, &key("/a")).await, &entry);
+    let Some(Front::Response { size, .. }) = store.peek(&key("/a")).await.unwrap() else {
+        panic!("no response is there");
+    };
+    assert_eq!(size, Some(8 << 20));
 
     // One more byte is not kept, and neither is what was there before.
-    let mut data = entry.body.data().to_vec();
+    let mut data = entry.body.data().unwrap().to_vec();
     data.push(0);
     entry.body = Payload::new(data.into(), None);
     put(store, &key("/a"), &entry).await;
@@ -242,6 +251,27 @@ async fn refresh_changes_the_head_alone(store: &impl Store) {
         };
         assert_same(get(store, &key("/a")).await, &want);
     }
+}
+
+async fn refresh_keeps_a_large_body(store: &impl Store) {
+    let trailers = HeaderMap::from_iter([(header::ETAG, "\"t\"".parse().unwrap())]);
+    let mut old = sized(7, 200_000);
+    old.body = Payload::new(old.body.data().unwrap().clone(), Some(trailers))
+        .with_verdict(Verdict::known(true));
+    put(store, &key("/a"), &old).await;
+    for text in ["new", "newer"] {
+        let head = head(text);
+        assert!(refresh(store, &key("/a"), old.id, head.clone(), LONG).await);
+        let want = Entry {
+            head,
+            ..old.clone()
+        };
+        assert_same(get(store, &key("/a")).await, &want);
+    }
+    put(store, &key("/a"), &entry(8, "small")).await;
+    assert_same(get(store, &key("/a")).await, &entry(8, "small"));
+    assert!(store.remove(&key("/a")).await.unwrap().any);
+    assert!(get(store, &key("/a")).await.is_none());
 }
 
 async fn refresh_leaves_another_response_alone(store: &impl Store) {
@@ -487,8 +517,24 @@ async fn put_record(store: &impl Store, key: &Key, record: Record, keep: Duratio
     store.put(key, record, keep, seen).await.unwrap();
 }
 
+/// The record with all its body at hand.
 async fn get(store: &impl Store, key: &Key) -> Option<Record> {
-    store.get(key).await.unwrap().record
+    let mut record = store.get(key).await.unwrap().record?;
+    if let Record::Response(Entry { body, .. }) = &mut record {
+        let trailers = body.trailers().map(|trailers| (**trailers).clone());
+        let all = Payload::new(body.read().await.unwrap(), trailers);
+        *body = all.with_verdict(body.verdict().clone());
+    }
+    Some(record)
+}
+
+/// A response with so many bytes, which tell where they are.
+fn sized(id: u64, length: usize) -> Entry {
+    let data: Vec<u8> = (0..length).map(|n| (n % 251) as u8 ^ id as u8).collect();
+    Entry {
+        body: Payload::new(data.into(), None),
+        ..entry(id, "")
+    }
 }
 
 async fn refresh(

@@ -1,15 +1,22 @@
 //! A network between larder and a Redis, which can fail.
 
+use std::sync::Arc;
+
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-    sync::broadcast,
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::{Semaphore, broadcast},
 };
 
 /// Passes connections on to Redis until something is done to them; later ones work.
 pub(crate) struct Relay {
     port: u16,
     fate: broadcast::Sender<Fate>,
+    /// The bytes that Redis may yet answer.
+    answers: Arc<Semaphore>,
 }
 
 #[derive(Clone, Copy)]
@@ -25,15 +32,20 @@ impl Relay {
         let relay = Relay {
             port: listener.local_addr().unwrap().port(),
             fate: broadcast::channel(1).0,
+            answers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         };
-        let fates = relay.fate.clone();
+        let (fates, answers) = (relay.fate.clone(), Arc::clone(&relay.answers));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut fate = fates.subscribe();
+                let answers = Arc::clone(&answers);
                 tokio::spawn(async move {
                     let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    let (mut asks, mut hears) = client.split();
+                    let (mut replies, mut told) = server.split();
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = copy(&mut asks, &mut told) => {}
+                        () = answer(&mut replies, &mut hears, &answers) => {}
                         fate = fate.recv() => match fate {
                             Ok(Fate::Reset) => client.set_zero_linger().unwrap(),
                             Ok(Fate::ResetMidway) => reset_midway(client, server).await,
@@ -60,6 +72,18 @@ impl Relay {
         let _ = self.fate.send(Fate::ResetMidway);
     }
 
+    /// Lets Redis answer so many bytes, and then no more.
+    pub(crate) fn withhold_after(&self, bytes: usize) {
+        self.answers.forget_permits(Semaphore::MAX_PERMITS);
+        self.answers.add_permits(bytes);
+    }
+
+    /// Lets everything through again.
+    pub(crate) fn let_through(&self) {
+        let left = self.answers.forget_permits(Semaphore::MAX_PERMITS);
+        self.answers.add_permits(Semaphore::MAX_PERMITS - left);
+    }
+
     /// Breaks them.
     pub(crate) fn reset(&self) {
         let _ = self.fate.send(Fate::Reset);
@@ -78,6 +102,19 @@ async fn reset_midway(mut client: TcpStream, mut server: TcpStream) {
                 let half = read.unwrap_or_default() / 2;
                 let _ = client.write_all(&reply[..half]).await;
                 let _ = client.set_zero_linger();
+                return;
+            }
+        }
+    }
+}
+
+/// Passes on what Redis answers, as far as it may.
+async fn answer(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, may: &Semaphore) {
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        for piece in buffer[..read].chunks(512) {
+            may.acquire_many(piece.len() as u32).await.unwrap().forget();
+            if to.write_all(piece).await.is_err() {
                 return;
             }
         }

@@ -9,7 +9,8 @@ use super::{Redis, free_port};
 
 /// The user that a [`Secure`] Redis knows, and what larder needs to be allowed.
 pub(crate) const USER: &str = "user keeper on >s3cret ~larder* resetchannels &larder* -@all \
-                               +@connection +info +eval +scan +get +getrange +set +setrange +pttl \
+                               +@connection +info +eval +scan +get +getrange +set +setrange \
+                               +strlen +exists +pttl +rename +pexpire \
                                +del +unlink +expire +time +type +hget +hmget +hset +hdel +hexists \
                                +publish +subscribe";
 
