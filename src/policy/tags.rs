@@ -19,7 +19,8 @@ impl Head {
         let keys = keys.filter(|key| !key.is_empty());
         keys.chain(list::members(headers, &CACHE_TAG))
             .filter_map(|tag| std::str::from_utf8(tag).ok().map(str::to_owned))
-            .chain(self.groups())
+            // A group may have an empty name; nothing can be purged by it.
+            .chain(self.groups().into_iter().filter(|group| !group.is_empty()))
     }
 
     /// The groups of `Cache-Groups`, none where it is malformed (RFC 9875 §2). They are names
@@ -63,6 +64,7 @@ mod tests {
     fn what_is_malformed_is_no_tag() {
         assert!(tags(&[("cache-groups", "a, \"b\"")]).is_empty());
         assert!(tags(&[("cache-groups", "\"b\", ("), ("cache-tag", ",")]).is_empty());
+        assert_eq!(tags(&[("cache-groups", "\"\", \"b\"")]), ["b"]);
         assert_eq!(
             tags(&[("cache-tag", "Ä"), ("surrogate-key", "é")]),
             ["é", "Ä"]
