@@ -35,10 +35,10 @@ mod stack;
 mod target;
 mod tls;
 
-use std::{any::Any, fmt, net::SocketAddr};
+use std::{any::Any, fmt, io, net::SocketAddr};
 
 use http::{Response, header};
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
@@ -77,6 +77,10 @@ use crate::{
     cache::{Manner, Purge, Purged},
     log::LogLayer,
 };
+
+/// How many connections the system keeps until they are accepted. Whoever comes when there are
+/// more is not refused but unheard, and tries again a second later.
+const BACKLOG: u32 = 4096;
 
 /// A proxy that listens, and does not serve yet.
 #[derive(Debug)]
@@ -244,12 +248,30 @@ impl Listener {
     async fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
         let failed = |error| StartError(format!("Cannot listen on {host}, port {port}: {error}."));
         let addresses = lookup_host((host, port)).await.map_err(failed)?;
-        let addresses: Vec<SocketAddr> = addresses.collect();
-        let socket = TcpListener::bind(addresses.as_slice()).await;
-        let socket = socket.map_err(failed)?;
+        let none = io::Error::other("it has no address");
+        let mut listening = Err(none);
+        for address in addresses {
+            listening = listen(address);
+            if listening.is_ok() {
+                break;
+            }
+        }
+        let socket = listening.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         Ok(Listener { socket, address })
     }
+}
+
+/// As `TcpListener::bind` does, but for how many may wait.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The events that tell an operator what was started.

@@ -7,6 +7,7 @@ use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use larder::proxy::{Proxy, config::Config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -39,6 +40,20 @@ fn with_fields(fields: usize, length: usize) -> String {
         "GET /x HTTP/1.1\r\nHost: h\r\n{}\r\n",
         field.repeat(fields - 1)
     )
+}
+
+#[tokio::test]
+async fn who_comes_with_many_others_at_once_is_heard() {
+    let config = Config {
+        port: 0,
+        ..Config::default()
+    };
+    let proxy = Proxy::bind(config).await.unwrap();
+    // Nothing is accepted yet, so all of them wait.
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        waiting.push(soon(TcpStream::connect(proxy.local_addr())).await.unwrap());
+    }
 }
 
 #[tokio::test]
