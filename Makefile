@@ -54,7 +54,7 @@ demo: ## a small shop that takes 300 ms for each answer, and larder in front of 
 
 soak: ## what attacks on memory and time do to larder, in a table; SCALE=0.01 is a short one
 	$(CARGO) build --release --bin larder --example soak
-	@ulimit -n 65536 2>/dev/null || true; ./target/release/examples/soak ./target/release/larder $(SCALE)
+	@ulimit -n "$$(ulimit -H -n)"; ./target/release/examples/soak ./target/release/larder $(SCALE)
 
 setup:
 	@sh tests/setup.sh
