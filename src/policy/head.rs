@@ -58,8 +58,10 @@ impl Head {
     /// What stands for this cache's own member of `Cache-Status` until there is one.
     pub const SLOT: HeaderValue = HeaderValue::from_static("larder");
 
-    /// How many fields [`Head::restore`] may add.
-    pub const SLOTS: usize = 2;
+    /// For how many more fields there must be room in a map that becomes a head's: for those that
+    /// [`Head::restore`] adds, and for one more, as a full map grows even when a field of it is
+    /// replaced.
+    pub const ROOM: usize = 3;
 
     /// The head that `stored` came from.
     pub fn restore(mut stored: StoredHead) -> Head {
@@ -219,7 +221,7 @@ pub(crate) fn apart(headers: &HeaderMap) -> HeaderMap {
         text.extend_from_slice(value.as_bytes());
     }
     let mut text: Bytes = text.freeze();
-    let mut apart = HeaderMap::with_capacity(headers.len() + Head::SLOTS);
+    let mut apart = HeaderMap::with_capacity(headers.len() + Head::ROOM);
     for (name, value) in headers {
         let bytes = text.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());

@@ -374,7 +374,7 @@ impl<'a> Input<'a> {
     fn fields(&mut self) -> Result<HeaderMap, Damage> {
         let count = self.u32()?;
         // Not all at once: the count may be a lie.
-        let mut fields = HeaderMap::with_capacity(count.min(64) as usize);
+        let mut fields = HeaderMap::with_capacity(count.min(64) as usize + Head::ROOM);
         for _ in 0..count {
             let name = self.name()?;
             let value = HeaderValue::from_bytes(self.text()?);

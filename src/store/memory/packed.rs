@@ -94,7 +94,7 @@ impl Packed {
     /// `None` does not come about: what was packed is what is unpacked.
     fn headers(&self) -> Option<HeaderMap> {
         let mut fields = Bytes::copy_from_slice(&self.fields);
-        let mut headers = HeaderMap::with_capacity(self.count + Head::SLOTS);
+        let mut headers = HeaderMap::with_capacity(self.count + Head::ROOM);
         while fields.has_remaining() {
             let name = match fields.get_u8() {
                 SPELLED => {

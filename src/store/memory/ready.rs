@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use super::packed::Packed;
 use crate::policy::Head;
 
-/// How many a thread remembers. They are not in any store's budget: it is some 2 MB.
+/// How many a thread remembers. They are not in any store's budget: it is 2 to 4 MB.
 const REMEMBERED: usize = 1024;
 
 /// With the number of what it was made of.
