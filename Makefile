@@ -34,7 +34,9 @@ check: ## format, lints, docs, and each feature by itself
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --all-features
 
 bench: ## runs the criterion benches, and drives the program over loopback; WRITE=1 keeps that table
-	WRITE=$(WRITE) $(CARGO) bench --all-features
+	$(CARGO) bench --all-features --bench in_process -- --output-format bencher
+	$(CARGO) bench --all-features --bench hit_ratio
+	WRITE=$(WRITE) $(CARGO) bench --all-features --bench load
 
 compare: ## larder beside hyper, HAProxy, nginx, Varnish; writes docs/performance.md. ROUNDS=1 is short
 	$(CARGO) build --release --bin larder --example bare --example compare

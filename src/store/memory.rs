@@ -3,8 +3,8 @@
 //! Heads are kept [packed](packed): a response of 1 KiB with 8 fields takes 675 bytes besides its
 //! body, all told (`tests/memory.rs`); with its head as it is used, it took 2428. What a thread
 //! unpacked last it has [ready](ready), and a hit on it takes no longer than before. A hit on
-//! another unpacks it, which took about as long as the inner service of `benches/layer` takes to
-//! answer.
+//! another unpacks it, which took about as long as the inner service of `benches/in_process` takes
+//! to answer.
 //!
 //! What makes room is chosen by quick_cache, by a variant of CLOCK-Pro. In `benches/hit_ratio` it
 //! comes within 1.3 points of the best of S3-FIFO, W-TinyLFU and ARC, or is better, as long as it
