@@ -113,10 +113,14 @@ pub(crate) fn head(extra: &[(&'static str, &'static str)]) -> Head {
 }
 
 /// It, stored.
-pub(crate) fn record(size: usize) -> Record {
-    Record::Response(Entry {
+pub(crate) fn entry(size: usize) -> Entry {
+    Entry {
         id: EntryId(1),
         head: Arc::new(head(&[])),
         body: Payload::new(Bytes::from(vec![b'x'; size]), None),
-    })
+    }
+}
+
+pub(crate) fn record(size: usize) -> Record {
+    Record::Response(entry(size))
 }

@@ -1,9 +1,10 @@
 //! What each part of larder costs, in process.
 //!
 //! `cargo bench --bench in_process` takes some two minutes; with the name of a group after `--` it
-//! runs that one only: `layer`, `collapsed`, `router`, `policy`, `memory`, `redis`,
+//! runs that one only: `layer`, `collapsed`, `router`, `policy`, `memory`, `codec`, `redis`,
 //! `envelope`.
 
+mod codec;
 mod collapsed;
 mod envelope;
 mod kit;
@@ -36,6 +37,7 @@ criterion_group! {
         router::bench,
         policy::bench,
         memory::bench,
+        codec::bench,
         redis::bench,
         envelope::bench,
 }

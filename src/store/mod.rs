@@ -25,6 +25,9 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "redis")]
+#[doc(hidden)]
+pub use self::codec::Codec;
 #[cfg(all(feature = "redis", any(test, fuzzing)))]
 pub use self::codec::fuzz_redis_record;
 #[cfg(feature = "memory")]
