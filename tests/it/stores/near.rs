@@ -106,7 +106,8 @@ async fn a_purge_that_nobody_waits_for_any_more_is_made() {
     let origin = origin(&version);
     let short = Duration::from_millis(50);
     let cache = Tiered::on(&redis, PATIENT, short, &origin).await;
-    let other = coherence::Instance::new(config(&redis), Some(NEVER), &origin).await;
+    // It has no copies: what it tells is what is in Redis.
+    let other = coherence::Instance::new(config(&redis), None, &origin).await;
     other.until("/a", |(_, hit)| *hit).await;
     until(&cache, Told::is_hit).await;
     redis.pause();
