@@ -1,7 +1,8 @@
 //! The program: larder's layers around an upstream, behind a server.
 //!
 //! [`Proxy::bind`] makes ready all that can fail, [`Proxy::run`] serves. What is served is one
-//! value of nested services, put together in `stack` and [`Proxy::run`].
+//! value of nested services, put together in `stack` and [`Proxy::run`]; before it stands `front`,
+//! which answers plain hits in memory as those services would.
 
 mod access;
 mod admin;

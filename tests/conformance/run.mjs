@@ -10,7 +10,7 @@
 
 import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -64,7 +64,9 @@ async function start (command, args, port, options) {
 
 async function startOrigin () {
   const port = await freePort()
-  const pidfile = join(mkdtempSync(join(tmpdir(), 'larder-conformance-')), 'pid')
+  const folder = mkdtempSync(join(tmpdir(), 'larder-conformance-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const pidfile = join(folder, 'pid')
   const set = { npm_config_protocol: 'http', npm_config_port: String(port), npm_config_pidfile: pidfile }
   const options = { cwd: suite, env: { ...process.env, ...set } }
   return start(process.execPath, ['--no-warnings', 'server/server.mjs'], port, options)
