@@ -334,7 +334,7 @@ async fn in_h2_an_answer_may_take_its_time_beside_others() {
         }
     })
     .await;
-    let flags = ["--header-timeout=0.05", "--idle-timeout=0.05"];
+    let flags = ["--header-timeout=0.05", "--idle-timeout=1"];
     let larder = Larder::before(&origin.url(), &flags).await;
     let stream = TcpStream::connect(larder.address).await.unwrap();
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
