@@ -26,7 +26,7 @@ pub(crate) struct Hit {
     pub(crate) body: Payload,
     age: u64,
     /// Seconds that it stays fresh: more than none.
-    pub(crate) ttl: i64,
+    pub(super) ttl: i64,
 }
 
 /// The stored response to this request, if it is at hand.

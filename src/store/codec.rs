@@ -13,31 +13,30 @@
 //! ```
 //!
 //! Of a large body, a token and the first chunk are in the place of the body; the rest is in a value
-//! of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is what a 304 renews: it
-//! can be replaced without reading what follows, and its [`OPENING`] tells of which response it
-//! is. Whoever can write to the store could have written these bytes, so decoding trusts none of
-//! them. The checksums (CRC-32) are for accidents: what was changed on its way is not served.
+//! of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is
+//! what a 304 renews: it can be replaced without reading what follows, and its [`OPENING`] tells of
+//! which response it is. The checksums (CRC-32) are for accidents: what was changed on its way is
+//! not served.
 
 pub(super) mod chunks;
+mod input;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::{BufMut, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, Version};
 
-use self::chunks::Token;
+use self::{chunks::Token, input::Input};
 use super::{
-    Entry, EntryId, Front, Payload, Record, Seen,
-    payload::Verdict,
+    Entry, EntryId, Front, Record, Seen,
     reading::{CHUNK, Rest},
 };
-use crate::policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary};
+use crate::policy::{Head, Key, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
 const VERSION: u8 = 4;
@@ -194,7 +193,7 @@ pub(super) fn start() -> Bytes {
 
 /// What `bytes` begin with.
 pub(super) fn opening_in(bytes: &Bytes) -> Result<Opening, Damage> {
-    Input { bytes, at: 0 }.opening()
+    Input::new(bytes).opening()
 }
 
 /// The front of the response `id` under `key` with this head: its length, and the bytes.
@@ -210,7 +209,7 @@ pub(super) fn decode(
     bytes: &Bytes,
     rest: impl FnOnce(EntryId, Token, u64) -> Result<Rest, Damage>,
 ) -> Result<Record, Damage> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input::new(bytes);
     let record = match input.front(key)? {
         Front::Response { id, head, .. } => Record::Response(Entry {
             id,
@@ -227,7 +226,7 @@ pub(super) fn decode(
 /// The front of the record that begins with these bytes, if it is that of `key`; with the size of
 /// its body, if the bytes go that far.
 pub(super) fn decode_front(key: &Key, bytes: &Bytes) -> Result<Front, Damage> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input::new(bytes);
     let mut front = input.front(key)?;
     if let Front::Response { size, .. } = &mut front {
         *size = input.size().ok();
@@ -237,7 +236,7 @@ pub(super) fn decode_front(key: &Key, bytes: &Bytes) -> Result<Front, Damage> {
 
 /// Where the front ends of what begins with these bytes.
 pub(super) fn front_end(bytes: &Bytes) -> Result<u64, Damage> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input::new(bytes);
     input.opening()?;
     let front = input.u32()?;
     Ok(input.at as u64 + u64::from(front))
@@ -315,248 +314,6 @@ fn put_duration(out: &mut Vec<u8>, duration: Duration) {
     out.put_u32(duration.subsec_nanos());
 }
 
-/// The bytes yet to be read.
-struct Input<'a> {
-    bytes: &'a Bytes,
-    at: usize,
-}
-
-impl<'a> Input<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Damage> {
-        let end = self.at.checked_add(len).ok_or(Damage::Length)?;
-        let taken = self.bytes.get(self.at..end).ok_or(Damage::Length)?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
-        self.take(N)?.try_into().map_err(|_| Damage::Length)
-    }
-
-    fn u8(&mut self) -> Result<u8, Damage> {
-        self.array().map(u8::from_be_bytes)
-    }
-
-    fn u16(&mut self) -> Result<u16, Damage> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, Damage> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Damage> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn text(&mut self) -> Result<&'a [u8], Damage> {
-        let len = self.u32()? as usize;
-        self.take(len)
-    }
-
-    /// Reads the checksum of all since `start`.
-    fn checksum(&mut self, start: usize) -> Result<(), Damage> {
-        let sum = crc32fast::hash(&self.bytes[start..self.at]);
-        match self.u32()? {
-            stated if stated == sum => Ok(()),
-            // A fuzzer would not come past it.
-            _ if cfg!(fuzzing) => Ok(()),
-            _ => Err(Damage::Value("checksum")),
-        }
-    }
-
-    fn expect_at(&self, end: usize) -> Result<(), Damage> {
-        if self.at == end {
-            Ok(())
-        } else {
-            Err(Damage::Length)
-        }
-    }
-
-    fn duration(&mut self) -> Result<Duration, Damage> {
-        match (self.u64()?, self.u32()?) {
-            (secs, nanos @ ..1_000_000_000) => Ok(Duration::new(secs, nanos)),
-            _ => Err(Damage::Value("duration")),
-        }
-    }
-
-    fn time(&mut self) -> Result<SystemTime, Damage> {
-        let since = self.duration()?;
-        let time = SystemTime::UNIX_EPOCH.checked_add(since);
-        time.ok_or(Damage::Value("time"))
-    }
-
-    fn name(&mut self) -> Result<HeaderName, Damage> {
-        HeaderName::from_bytes(self.text()?).map_err(|_| Damage::Value("field name"))
-    }
-
-    fn fields(&mut self) -> Result<HeaderMap, Damage> {
-        let count = self.u32()?;
-        // Not all at once: the count may be a lie.
-        let mut fields = HeaderMap::with_capacity(count.min(64) as usize + Head::ROOM);
-        for _ in 0..count {
-            let name = self.name()?;
-            let value = HeaderValue::from_bytes(self.text()?);
-            let value = value.map_err(|_| Damage::Value("field value"))?;
-            let added = fields.try_append(name, value);
-            added.map_err(|_| Damage::Value("number of fields"))?;
-        }
-        Ok(fields)
-    }
-
-    fn opening(&mut self) -> Result<Opening, Damage> {
-        if self.take(MAGIC.len()) != Ok(MAGIC) {
-            return Err(Damage::Foreign);
-        }
-        match self.u8()? {
-            VERSION => {}
-            other => return Err(Damage::Version(other)),
-        }
-        Ok(Opening {
-            kind: self.u8()?,
-            id: self.u64()?,
-            nonce: self.u64()?,
-            number: self.u64()?,
-        })
-    }
-
-    fn front(&mut self, key: &Key) -> Result<Front, Damage> {
-        let start = self.at;
-        let Opening { kind, id, .. } = self.opening()?;
-        let front = self.u32()? as usize;
-        let end = self.at.checked_add(front).ok_or(Damage::Length)?;
-        if self.text()? != key.as_str().as_bytes() {
-            return Err(Damage::OtherKey);
-        }
-        let front = match kind {
-            RESPONSE => Front::Response {
-                id: EntryId(id),
-                head: Arc::new(Head::restore(self.head()?)),
-                size: None,
-                hits: None,
-            },
-            VARY => Front::Vary(Arc::new(self.vary(id)?)),
-            SEARCH => Front::Search(Arc::new(self.search(id)?)),
-            _ => return Err(Damage::Value("kind")),
-        };
-        self.checksum(start)?;
-        self.expect_at(end)?;
-        Ok(front)
-    }
-
-    fn head(&mut self) -> Result<StoredHead, Damage> {
-        let status = StatusCode::from_u16(self.u16()?).map_err(|_| Damage::Value("status"))?;
-        let version = match self.u8()? {
-            9 => Version::HTTP_09,
-            10 => Version::HTTP_10,
-            11 => Version::HTTP_11,
-            20 => Version::HTTP_2,
-            30 => Version::HTTP_3,
-            _ => return Err(Damage::Value("version")),
-        };
-        let received = self.time()?;
-        let initial_age = self.duration()?;
-        let duration = self.duration()?;
-        let source = match self.u8()? {
-            0 => Source::None,
-            1 => Source::SharedMaxAge,
-            2 => Source::MaxAge,
-            3 => Source::Expires,
-            4 => Source::Heuristic,
-            5 => Source::Configured,
-            _ => return Err(Damage::Value("source of the lifetime")),
-        };
-        Ok(StoredHead {
-            status,
-            version,
-            headers: self.fields()?,
-            received,
-            initial_age,
-            lifetime: Lifetime { duration, source },
-        })
-    }
-
-    fn vary(&mut self, epoch: u64) -> Result<Vary, Damage> {
-        let until = self.time()?;
-        let count = self.u32()?;
-        let names: Result<Vec<_>, _> = (0..count).map(|_| self.name()).collect();
-        Ok(Vary {
-            epoch,
-            fields: Fields::new(names?),
-            until,
-        })
-    }
-
-    fn search(&mut self, epoch: u64) -> Result<Search, Damage> {
-        let until = self.time()?;
-        let (only, ordered) = (self.flag()?, self.flag()?);
-        let count = self.u32()?;
-        let names: Result<Vec<&str>, _> = (0..count)
-            .map(|_| std::str::from_utf8(self.text()?).map_err(|_| Damage::Value("name")))
-            .collect();
-        Ok(Search {
-            epoch,
-            rule: Rule::new(names?, only, ordered),
-            until,
-        })
-    }
-
-    fn flag(&mut self) -> Result<bool, Damage> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Damage::Value("flag")),
-        }
-    }
-
-    fn payload(
-        &mut self,
-        rest: impl FnOnce(Token, u64) -> Result<Rest, Damage>,
-    ) -> Result<Payload, Damage> {
-        let start = self.at;
-        let verdict = match self.u8()? {
-            0 => Verdict::default(),
-            1 => Verdict::known(false),
-            2 => Verdict::known(true),
-            _ => return Err(Damage::Value("verdict")),
-        };
-        let trailers = self.trailers()?;
-        let length = self.u64()?;
-        let token = match chunks::is_cut(length) {
-            true => Some(Token(self.u64()?)),
-            false => None,
-        };
-        let first = self.at;
-        let data = self.take(length.min(CHUNK) as usize)?;
-        let first = first..self.at;
-        self.checksum(start)?;
-        let payload = match token {
-            // A copy, so that it does not keep a whole read buffer alive.
-            None => Payload::new(Bytes::copy_from_slice(data), trailers),
-            Some(token) => {
-                let rest = rest(token, length)?;
-                Payload::begun(self.bytes.slice(first), rest, trailers)
-            }
-        };
-        Ok(payload.with_verdict(verdict))
-    }
-
-    /// The length of the body, which follows the front.
-    fn size(&mut self) -> Result<u64, Damage> {
-        self.u8()?;
-        self.trailers()?;
-        self.u64()
-    }
-
-    fn trailers(&mut self) -> Result<Option<HeaderMap>, Damage> {
-        match self.u8()? {
-            0 => Ok(None),
-            1 => self.fields().map(Some),
-            _ => Err(Damage::Value("trailers")),
-        }
-    }
-}
-
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -578,10 +335,8 @@ impl std::error::Error for Damage {}
 pub fn fuzz_redis_record(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
     let end = front_end(&bytes);
-    let mut named = Input {
-        bytes: &bytes,
-        at: OPENING + 4,
-    };
+    let mut named = Input::new(&bytes);
+    named.at = OPENING + 4;
     let key = named
         .text()
         .ok()

@@ -1,9 +1,17 @@
 //! Tests of the codec: what comes back is what went in, and nothing else comes back.
 
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 use crate::store::reading;
+use crate::{
+    policy::{Fields, Lifetime, Rule},
+    store::{Payload, payload::Verdict},
+};
 
 const SEEN: Seen = Seen {
     number: 5,

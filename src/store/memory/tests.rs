@@ -1,3 +1,5 @@
+//! That what is packed is what is unpacked, and what is remembered of it.
+
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
