@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
-
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::store::reading;
 use crate::{
     policy::{Fields, Lifetime, Rule},
-    store::{Payload, payload::Verdict},
+    store::{Payload, payload::Verdict, reading},
 };
 
 const SEEN: Seen = Seen {

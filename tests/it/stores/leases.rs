@@ -16,7 +16,7 @@ use larder::{
 };
 use tokio::{
     sync::{Barrier, Semaphore, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, sleep},
 };
 use tower::{Layer, Service, util::MapResponse};
@@ -140,6 +140,16 @@ impl Held {
     }
 }
 
+/// The first of them fetches, and the second waits for it.
+async fn one_waits(all: &[Instance], origin: &mut Held) -> [JoinHandle<Told>; 2] {
+    let leading = tokio::spawn(all[0].clone().get("/a"));
+    origin.asked(1).await;
+    let waiting = tokio::spawn(all[1].clone().get("/a"));
+    all[1].has_looked().await;
+    assert_eq!(origin.script.calls(), 1);
+    [leading, waiting]
+}
+
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=600")];
 
 #[tokio::test]
@@ -242,11 +252,7 @@ async fn who_leaves_lets_another_fetch_at_once() {
     let redis = Redis::start();
     let mut origin = held(FRESH);
     let all = three(&redis, true, Duration::ZERO, &origin.script).await;
-    let leading = tokio::spawn(all[0].clone().get("/a"));
-    origin.asked(1).await;
-    let waiting = tokio::spawn(all[1].clone().get("/a"));
-    all[1].has_looked().await;
-    assert_eq!(origin.script.calls(), 1);
+    let [leading, waiting] = one_waits(&all, &mut origin).await;
     let start = Instant::now();
     leading.abort();
     origin.asked(2).await;
@@ -284,11 +290,7 @@ async fn a_redis_that_dies_makes_nobody_wait() {
     let mut redis = Redis::start();
     let mut origin = held(FRESH);
     let all = three(&redis, true, Duration::ZERO, &origin.script).await;
-    let leading = tokio::spawn(all[0].clone().get("/a"));
-    origin.asked(1).await;
-    let waiting = tokio::spawn(all[1].clone().get("/a"));
-    all[1].has_looked().await;
-    assert_eq!(origin.script.calls(), 1);
+    let [leading, waiting] = one_waits(&all, &mut origin).await;
     let start = Instant::now();
     redis.kill();
     origin.asked(2).await;
