@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 
 use super::recording::Reader;
-use crate::store::{Payload, Piece, StoreError};
+use crate::store::{Again, Payload, Piece, Spare, StoreError};
 
 pin_project! {
     /// A response body of [`Cache`](super::Cache).
@@ -71,6 +71,13 @@ impl<B> ResponseBody<B> {
                 pieces: Pieces::new(pieces),
                 trailers: None,
             },
+        }
+    }
+
+    /// What to do when its bytes, where they are read from afar, cannot be had.
+    pub(super) fn keep_spare(&mut self, again: impl FnOnce() -> Again) {
+        if let Kind::Pieces { pieces, .. } = &mut self.kind {
+            pieces.keep_spare(again);
         }
     }
 
@@ -181,6 +188,18 @@ impl Pieces {
         Pieces {
             left: pieces.iter().map(Piece::len).sum(),
             pieces: pieces.into(),
+        }
+    }
+
+    fn keep_spare(&mut self, again: impl FnOnce() -> Again) {
+        let mut coming = self.pieces.iter_mut().filter_map(|piece| match piece {
+            Piece::Here(_) => None,
+            Piece::Coming(reading) => Some(reading),
+        });
+        if let Some(first) = coming.next() {
+            let spare = Arc::new(Spare::new(again()));
+            coming.for_each(|reading| reading.keep_spare(Arc::clone(&spare)));
+            first.keep_spare(spare);
         }
     }
 

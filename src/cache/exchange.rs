@@ -40,6 +40,8 @@ pub(super) struct Exchange<S, I, Q> {
     pub(super) inner: I,
     pub(super) parts: request::Parts,
     pub(super) body: Q,
+    /// It was answered already, and is made for the rest of that answer's body.
+    pub(super) is_spare: bool,
 }
 
 /// What becomes of a request.
@@ -147,7 +149,7 @@ where
     }
 
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
-    async fn look_up(self) -> Answer<I, Q, R> {
+    pub(super) async fn look_up(self) -> Answer<I, Q, R> {
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
@@ -183,7 +185,8 @@ where
                 Use::Whole { entry, age, ttl } => {
                     entry.body.verdict().count_hit();
                     let hit = Outcome::hit(ttl);
-                    return Ok(answer::entry(&core, &self.parts, entry, age, hit));
+                    let res = answer::entry(&core, &self.parts, entry, age, hit);
+                    return self.hit(res, 0);
                 }
                 Use::Stale { entry, age, ttl } => {
                     entry.body.verdict().count_hit();
@@ -201,7 +204,9 @@ where
                 } => {
                     part.body.verdict().count_hit();
                     let hit = Outcome::hit(ttl);
-                    return Ok(answer::part(&core, &self.parts, part, &ranges, age, hit));
+                    let before = part.head.part().map_or(0, |part| part.range.first);
+                    let res = answer::part(&core, &self.parts, part, &ranges, age, hit);
+                    return self.hit(res, before);
                 }
                 Use::Forward(why, detail) => (why, detail),
             };
@@ -273,7 +278,7 @@ where
                     };
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
                     match share::share(&core, &self.parts, landing, (why, waits), mark) {
-                        Shared::Answer(res) => return Ok(*res),
+                        Shared::Answer(res) => return self.hit(*res, 0),
                         Shared::LookBy(vary) => hint = Some(vary),
                         Shared::Nothing => return self.fetch(trip).await,
                     }

@@ -113,6 +113,7 @@ where
             inner,
             mut parts,
             body,
+            ..
         } = self;
         let asked = asked(&parts);
         let old = trip.found.entry.clone();

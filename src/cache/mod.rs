@@ -12,7 +12,8 @@
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
 //!   `fill` receives a body for the store, `parts` joins parts of one there, `share` lets others
-//!   read along, all of it or a range, and `answer` makes responses;
+//!   read along, all of it or a range, `answer` makes responses, and `spare` asks once more where the
+//!   body of one comes to nothing;
 //! - `quick` answers plain hits in memory at once, with the texts that `seconds` holds ready;
 //! - `layer`, `service`, `future` and `body` are the tower shell.
 
@@ -40,6 +41,7 @@ mod seconds;
 mod service;
 mod share;
 mod shy;
+mod spare;
 
 #[cfg(feature = "proxy")]
 pub(crate) use self::quick::Hit;

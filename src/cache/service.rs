@@ -58,6 +58,7 @@ where
             inner: self.inner.clone(),
             parts,
             body,
+            is_spare: false,
         };
         ResponseFuture::long(exchange.run())
     }

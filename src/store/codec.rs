@@ -1,7 +1,7 @@
 //! Records to bytes and back.
 //!
 //! ```text
-//!  0  "LRDR"          4  version (4)      5  kind: R response, V vary marker, S search marker,
+//!  0  "LRDR"          4  version (5)      5  kind: R response, V vary marker, S search marker,
 //!                                             G gone
 //!  6  id: the response's EntryId, or the marker's epoch
 //! 14  nonce of the key's last removal, or 0
@@ -12,8 +12,8 @@
 //!                     for a marker
 //! ```
 //!
-//! Of a large body, a token and the first chunk are in the place of the body; the rest is in a value
-//! of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is
+//! Of a large body, a token, the prints of its chunks and the first of them are in the place of the
+//! body; the rest is in a value of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is
 //! what a 304 renews: it can be replaced without reading what follows, and its [`OPENING`] tells of
 //! which response it is. The checksums (CRC-32) are for accidents: what was changed on its way is
 //! not served.
@@ -31,7 +31,7 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{HeaderMap, Version};
 
-use self::{chunks::Token, input::Input};
+use self::{chunks::Apart, input::Input};
 use super::{
     Entry, EntryId, Front, Record, Seen,
     reading::{CHUNK, Rest},
@@ -39,7 +39,7 @@ use super::{
 use crate::policy::{Head, Key, Search, Source, StoredHead, Vary};
 
 const MAGIC: &[u8; 4] = b"LRDR";
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 const RESPONSE: u8 = b'R';
 const VARY: u8 = b'V';
 const SEARCH: u8 = b'S';
@@ -105,17 +105,18 @@ impl Codec {
     }
 }
 
-/// The bytes of a response, as it is kept under `key` by who has `seen` it, with this body: the rest
-/// of which, if it is large, is kept by this token.
+/// The bytes of a response, as it is kept under `key` by who has `seen` it, with this body: of the
+/// rest of which, if it is large, this is told.
 pub(super) fn encode_response(
     key: &Key,
     Entry { id, head, body }: &Entry,
     data: &Bytes,
-    rest: Option<Token>,
+    rest: Option<&Apart>,
     seen: Seen,
 ) -> Bytes {
     let first = &data[..data.len().min(CHUNK as usize)];
-    let room = 256 + key.as_str().len() + head.weight() + first.len();
+    let prints = rest.map_or(0, |rest| rest.prints.len());
+    let room = 256 + key.as_str().len() + head.weight() + prints + first.len();
     let mut out = Vec::with_capacity(room);
     out.extend_from_slice(&opening(RESPONSE, id.0, seen));
     out.extend_from_slice(&front_of(key, *id, head, seen));
@@ -130,8 +131,9 @@ pub(super) fn encode_response(
         put_fields(&mut out, trailers);
     }
     out.put_u64(data.len() as u64);
-    if let Some(token) = rest {
-        out.put_u64(token.0);
+    if let Some(rest) = rest {
+        out.put_u64(rest.token.0);
+        out.extend_from_slice(&rest.prints);
     }
     out.extend_from_slice(first);
     let sum = crc32fast::hash(&out[start..]);
@@ -203,18 +205,18 @@ pub(super) fn front_of(key: &Key, id: EntryId, head: &Head, seen: Seen) -> Bytes
 }
 
 /// The record in `bytes`, if it is whole and that of `key`. `rest` tells where the rest of a large
-/// body is, by its response, its token and the length of all of the body.
+/// body is, by its response, what is told of it, and the length of all of the body.
 pub(super) fn decode(
     key: &Key,
     bytes: &Bytes,
-    rest: impl FnOnce(EntryId, Token, u64) -> Result<Rest, Damage>,
+    rest: impl FnOnce(EntryId, Apart, u64) -> Result<Rest, Damage>,
 ) -> Result<Record, Damage> {
     let mut input = Input::new(bytes);
     let record = match input.front(key)? {
         Front::Response { id, head, .. } => Record::Response(Entry {
             id,
             head,
-            body: input.payload(|token, length| rest(id, token, length))?,
+            body: input.payload(|apart, length| rest(id, apart, length))?,
         }),
         Front::Vary(vary) => Record::Vary(vary),
         Front::Search(search) => Record::Search(search),

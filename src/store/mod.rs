@@ -14,6 +14,7 @@ mod reading;
 #[cfg(feature = "redis")]
 mod redis;
 mod seen;
+mod spare;
 #[cfg(all(feature = "memory", feature = "redis"))]
 mod tiered;
 mod turn;
@@ -36,7 +37,11 @@ pub use self::memory::{MemoryStats, MemoryStore};
 pub use self::redis::{Availability, RedisConfig, RedisStore, RedisUrl};
 #[cfg(all(feature = "memory", feature = "redis"))]
 pub use self::tiered::TieredStore;
-pub(crate) use self::{changes::Changes, reading::Piece};
+pub(crate) use self::{
+    changes::Changes,
+    reading::Piece,
+    spare::{Again, Elsewhere, Spare},
+};
 pub use self::{
     error::StoreError,
     payload::{Payload, Verdict},

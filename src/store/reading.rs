@@ -15,7 +15,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
-use super::StoreError;
+use super::{StoreError, spare::Spare};
 
 /// The length of each chunk but the last. Bodies up to this size are not cut.
 pub(super) const CHUNK: u64 = 64 * 1024;
@@ -24,6 +24,9 @@ pub(super) const CHUNK: u64 = 64 * 1024;
 pub(super) trait Source: Send + Sync {
     /// The chunk of this number, all of it. The first one, 0, is not asked for.
     fn chunk(self: Arc<Self>, number: u64) -> Chunk;
+
+    /// Whether these bytes are the chunk of this number, wherever they come from.
+    fn is_chunk(&self, number: u64, bytes: &[u8]) -> bool;
 }
 
 /// A chunk that is on its way.
@@ -59,9 +62,20 @@ pub(crate) struct Reading {
     /// The bytes that are yet to be read.
     left: Range<u64>,
     /// The chunk that is being fetched.
-    next: Option<JoinHandle<Result<Bytes, StoreError>>>,
+    next: Option<Fetching>,
+    /// What to do when one cannot be had.
+    spare: Option<Arc<Spare>>,
     /// All that was read, for who takes it.
     copy: Option<(BytesMut, Taker)>,
+}
+
+/// A task that fetches a chunk. Who leaves has it end.
+struct Fetching(JoinHandle<Result<Bytes, StoreError>>);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 // === impl Rest ===
@@ -114,8 +128,14 @@ impl Reading {
             rest,
             left: range,
             next: None,
+            spare: None,
             copy: taker.map(|taker| (BytesMut::new(), taker)),
         }
+    }
+
+    /// What to do when a chunk cannot be had.
+    pub(crate) fn keep_spare(&mut self, spare: Arc<Spare>) {
+        self.spare = Some(spare);
     }
 
     /// How many bytes are yet to be read.
@@ -164,17 +184,25 @@ impl Reading {
     }
 
     fn poll_chunk(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<Result<Bytes, StoreError>> {
-        let fetched = ready!(Pin::new(self.fetch(number)).poll(cx));
+        let fetched = ready!(Pin::new(&mut self.fetch(number).0).poll(cx));
         self.next = None;
         let chunk = fetched.map_err(|error| StoreError::because("a chunk was given up", error));
         Poll::Ready(chunk.flatten())
     }
 
     /// Fetches a chunk, if that is not being done. In a task: it is not to wait for the reader.
-    fn fetch(&mut self, number: u64) -> &mut JoinHandle<Result<Bytes, StoreError>> {
-        let source = &self.rest.source;
-        let next = &mut self.next;
-        next.get_or_insert_with(|| tokio::spawn(Arc::clone(source).chunk(number)))
+    fn fetch(&mut self, number: u64) -> &mut Fetching {
+        let (rest, spare) = (&self.rest, &self.spare);
+        self.next.get_or_insert_with(|| {
+            let source = Arc::clone(&rest.source);
+            Fetching(match spare {
+                None => tokio::spawn(source.chunk(number)),
+                Some(spare) => {
+                    let (spare, length) = (Arc::clone(spare), rest.length);
+                    tokio::spawn(async move { spare.chunk(source, number, length).await })
+                }
+            })
+        })
     }
 
     /// All of them.

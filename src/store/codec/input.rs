@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::{
     Damage, MAGIC, Opening, RESPONSE, SEARCH, VARY, VERSION,
-    chunks::{self, Token},
+    chunks::{self, Apart, Token},
 };
 use crate::{
     policy::{Fields, Head, Key, Lifetime, Rule, Search, Source, StoredHead, Vary},
@@ -223,7 +223,7 @@ impl<'a> Input<'a> {
 
     pub(super) fn payload(
         &mut self,
-        rest: impl FnOnce(Token, u64) -> Result<Rest, Damage>,
+        rest: impl FnOnce(Apart, u64) -> Result<Rest, Damage>,
     ) -> Result<Payload, Damage> {
         let start = self.at;
         let verdict = match self.u8()? {
@@ -234,23 +234,31 @@ impl<'a> Input<'a> {
         };
         let trailers = self.trailers()?;
         let length = self.u64()?;
-        let token = match chunks::is_cut(length) {
-            true => Some(Token(self.u64()?)),
+        let apart = match chunks::is_cut(length) {
+            true => Some(self.apart(length)?),
             false => None,
         };
         let first = self.at;
         let data = self.take(length.min(CHUNK) as usize)?;
         let first = first..self.at;
         self.checksum(start)?;
-        let payload = match token {
+        let payload = match apart {
             // A copy, so that it does not keep a whole read buffer alive.
             None => Payload::new(Bytes::copy_from_slice(data), trailers),
-            Some(token) => {
-                let rest = rest(token, length)?;
+            Some(apart) => {
+                let rest = rest(apart, length)?;
                 Payload::begun(self.bytes.slice(first), rest, trailers)
             }
         };
         Ok(payload.with_verdict(verdict))
+    }
+
+    fn apart(&mut self, length: u64) -> Result<Apart, Damage> {
+        let token = Token(self.u64()?);
+        let start = self.at;
+        self.take(chunks::prints_size(length))?;
+        let prints = self.bytes.slice(start..self.at);
+        Ok(Apart { token, prints })
     }
 
     /// The length of the body, which follows the front.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use proptest::{collection::vec, option, prelude::*};
 
-use super::*;
+use super::{chunks::Token, *};
 use crate::{
     policy::{Fields, Lifetime, Rule},
     store::{Payload, payload::Verdict, reading},
@@ -290,12 +290,18 @@ fn a_large_body_is_its_first_chunk_and_where_the_rest_is() {
         fn chunk(self: Arc<Self>, _: u64) -> reading::Chunk {
             unreachable!("nobody reads it")
         }
+        fn is_chunk(&self, _: u64, _: &[u8]) -> bool {
+            unreachable!("nobody reads it")
+        }
     }
     let entry = sized(CHUNK + 1);
     let data = entry.body.data().unwrap();
-    let bytes = encode_response(&key(), &entry, data, Some(Token(5)), SEEN);
-    let rest = |id, token, length| {
-        assert_eq!((id, token, length), (entry.id, Token(5), CHUNK + 1));
+    let mut prints = vec![0; chunks::prints_size(CHUNK + 1)];
+    chunks::put_prints(&mut prints, data, 1..2);
+    let apart = Apart::new(Token(5), prints);
+    let bytes = encode_response(&key(), &entry, data, Some(&apart), SEEN);
+    let rest = |id, told, length| {
+        assert_eq!((id, &told, length), (entry.id, &apart, CHUNK + 1));
         Ok(Rest::new(length, Arc::new(Nowhere)))
     };
     let Ok(Record::Response(got)) = decode(&key(), &bytes, rest) else {

@@ -7,7 +7,7 @@
 //! whoever dies in the middle of what.
 //!
 //! A lookup asks how long it is, in the same go: a record whose rest was evicted is not there. What
-//! is lost or damaged later breaks the response off, and the record is forgotten.
+//! is lost or damaged later cannot be read on, and the record is forgotten.
 
 use std::{
     sync::{Arc, Weak},
@@ -28,7 +28,7 @@ use crate::{
         EntryId, StoreError,
         codec::{
             Damage,
-            chunks::{self, Token},
+            chunks::{self, Apart, Token},
         },
         random,
         reading::{Chunk, Rest, Source},
@@ -74,21 +74,19 @@ struct Body {
     _keeper: Option<Arc<Task>>,
     key: Key,
     id: EntryId,
-    token: Token,
+    apart: Apart,
     length: u64,
 }
 
 impl Shared {
-    /// The name of the rest of a large body, by that of its record; none where a cluster might keep
-    /// it elsewhere.
+    /// The name of the rest of a large body, by that of its record; none where a cluster would keep
+    /// it elsewhere. It is not the name of a record: see `sweep::is_ours`.
     pub(super) fn body_name(&self, record: &[u8]) -> Option<Bytes> {
-        let prefix = &*self.config.prefix;
-        let beside = !self.link.is_clustered()
-            || !record.iter().any(|&b| matches!(b, b'{' | b'}'))
-            // All keys of this store are in one slot.
-            || prefix.split_once('{').and_then(|(_, tag)| tag.find('}')) > Some(0);
-        // Not the name of a record: see `sweep::is_ours`.
-        beside.then(|| [self.body_start().as_bytes(), record, b"}"].concat().into())
+        let start = self.body_start();
+        match self.link.is_clustered() {
+            true => self.slots.beside(&start, record),
+            false => Some([start.as_bytes(), record, b"}"].concat().into()),
+        }
     }
 
     /// What the name of each body begins with, before that of its record.
@@ -109,7 +107,7 @@ impl Shared {
     pub(super) fn rest(
         self: &Arc<Self>,
         key: &Key,
-        (id, token, length): (EntryId, Token, u64),
+        (id, apart, length): (EntryId, Apart, u64),
         size: u64,
     ) -> Result<Rest, Damage> {
         if size != chunks::size(length) {
@@ -120,19 +118,19 @@ impl Shared {
             _keeper: self.keeper.get().and_then(Weak::upgrade),
             key: key.clone(),
             id,
-            token,
+            apart,
             length,
         };
         Ok(Rest::new(length, Arc::new(body)))
     }
 
-    /// Writes the rest of a large body, for a record that is yet to come. A body that is not large
-    /// has none.
+    /// Writes the rest of a large body, for a record that is yet to come and is to tell this of it. A
+    /// body that is not large has none.
     pub(super) async fn write_rest(
         &self,
         key: &Key,
         data: &Bytes,
-    ) -> Result<Option<Token>, StoreError> {
+    ) -> Result<Option<Apart>, StoreError> {
         let length = data.len() as u64;
         if !chunks::is_cut(length) {
             return Ok(None);
@@ -145,12 +143,13 @@ impl Shared {
             ));
         };
         let name = Bytes::from([&*name, b":", token.text().as_bytes()].concat());
-        let end = chunks::count(length);
-        let mut last = end;
+        let mut prints = vec![0; chunks::prints_size(length)];
+        let mut last = chunks::count(length);
         // From its end on: so Redis makes room for all of it at once, and no more.
         while last > 1 {
             let first = last.saturating_sub(AT_A_TIME).max(1);
             let piece = chunks::seal(token, data, first..last);
+            chunks::put_prints(&mut prints, data, first..last);
             let place = match first {
                 1 => 0,
                 _ => chunks::place(first, length).start,
@@ -163,7 +162,7 @@ impl Shared {
                 .await?;
             last = first;
         }
-        Ok(Some(token))
+        Ok(Some(Apart::new(token, prints)))
     }
 }
 
@@ -183,7 +182,7 @@ impl Body {
         let Ok(sealed) = tried.await else {
             return Err(StoreError::new("Redis takes too long to go on with a body"));
         };
-        let chunk = chunks::open(self.token, number, self.length, &sealed);
+        let chunk = chunks::open(self.apart.token, number, self.length, &sealed);
         if chunk.is_err() {
             let _ = self.shared.forget(&self.key, self.id).await;
         }
@@ -198,7 +197,7 @@ impl Body {
         let place = chunks::place(number, self.length);
         let at = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
         let args = vec![
-            self.token.text().into(),
+            self.apart.token.text().into(),
             at(place.start).into(),
             at(place.end - 1).into(),
         ];
@@ -213,5 +212,9 @@ impl Body {
 impl Source for Body {
     fn chunk(self: Arc<Self>, number: u64) -> Chunk {
         Box::pin(async move { self.read(number).await })
+    }
+
+    fn is_chunk(&self, number: u64, bytes: &[u8]) -> bool {
+        self.apart.knows(number, bytes)
     }
 }

@@ -26,6 +26,7 @@ mod link;
 #[cfg(feature = "memory")]
 mod listener;
 mod scripts;
+mod slots;
 mod sweep;
 #[cfg(feature = "memory")]
 mod table;
@@ -51,6 +52,7 @@ use self::{
     keeper::Keeper,
     link::{CallError, Link},
     scripts::Way,
+    slots::Slots,
 };
 #[cfg(feature = "memory")]
 use self::{leases::Claim, table::Table};
@@ -100,6 +102,7 @@ pub(super) struct Shared {
     link: Arc<Link>,
     config: RedisConfig,
     journal: Journal,
+    slots: Slots,
     keeper: OnceLock<Weak<Task>>,
     #[cfg(feature = "memory")]
     claims: Table<Claim>,
@@ -125,6 +128,7 @@ impl RedisStore {
             link: Arc::new(link),
             config,
             journal: Journal::new(),
+            slots: Slots::new(),
             keeper: OnceLock::new(),
             #[cfg(feature = "memory")]
             claims: Table::new(),
@@ -183,7 +187,8 @@ impl RedisStore {
             Record::Response(entry) => {
                 let data = entry.body.read().await?;
                 let rest = shared.write_rest(key, &data).await?;
-                (codec::encode_response(key, entry, &data, rest, seen), rest)
+                let bytes = codec::encode_response(key, entry, &data, rest.as_ref(), seen);
+                (bytes, rest.map(|rest| rest.token))
             }
             Record::Vary(vary) => (codec::encode_vary(key, vary, seen), None),
             Record::Search(search) => (codec::encode_search(key, search, seen), None),
@@ -286,7 +291,7 @@ impl Shared {
         };
         let opening = codec::opening_in(&bytes).ok();
         let mut nonce = opening.map_or(0, |opening| opening.nonce);
-        let rest = |id, token, length| self.rest(key, (id, token, length), size);
+        let rest = |id, apart, length| self.rest(key, (id, apart, length), size);
         let record = match (codec::decode(key, &bytes, rest), opening) {
             (Ok(record), Some(opening)) => {
                 let holds = self.journal.holds(key, record.head(), opening.number, None);

@@ -15,6 +15,7 @@ use super::{
     bodies::LET_GO,
     link::on,
     scripts::{self, Way},
+    slots::record_in,
 };
 use crate::{
     policy::Key,
@@ -143,7 +144,7 @@ impl Scan<'_> {
     /// Whether this is the name of a body of ours, wherever its record is.
     fn is_body(&self, key: &[u8]) -> bool {
         let record = key.strip_prefix(self.shared.body_start().as_bytes());
-        record.is_some_and(|record| is_ours(record, self.prefix.as_bytes()))
+        record.is_some_and(|record| is_ours(record_in(record), self.prefix.as_bytes()))
     }
 
     /// Takes these out of Redis; what tells of a removal stays.

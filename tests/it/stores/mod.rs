@@ -11,6 +11,7 @@ mod leases;
 mod memory;
 mod near;
 mod redis;
+mod spares;
 mod versions;
 
 use std::{

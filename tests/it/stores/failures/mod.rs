@@ -1,6 +1,7 @@
 //! What Redis does to larder: nothing that a client notices. Each response is checked, the loss
 //! is told once, and larder takes Redis up again soon after it is well.
 
+mod bodies;
 mod load;
 mod outages;
 mod places;

@@ -46,11 +46,11 @@ impl Place {
         self.load.ends(&self.site).await;
     }
 
-    async fn is_killed(&mut self, redis: &mut Redis, is_well: impl Fn()) {
+    async fn is_killed(&mut self, redis: &mut Redis, is_well: impl Fn(&Redis)) {
         redis.kill();
         self.loses_it().await;
         redis.restart();
-        is_well();
+        is_well(redis);
         self.heals("killed").await;
     }
 
@@ -73,6 +73,30 @@ impl Place {
             redis.command(&["ACL", "SETUSER", "keeper", "resetpass", ">right"]);
         }
         self.heals("locked out").await;
+    }
+
+    /// It obeys another for a while, and keeps nothing for us.
+    async fn is_a_replica(&mut self, redis: &Redis, of: &Redis) {
+        redis.follow(of.port());
+        self.loses_it().await;
+        redis.command(&["REPLICAOF", "NO", "ONE"]);
+        self.heals("a replica").await;
+    }
+
+    /// Its connections are cut, again and again.
+    async fn cuts_us_off(&mut self, nodes: &[Redis]) {
+        for round in 0..5 {
+            for redis in nodes {
+                redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+            }
+            self.site.use_it(round).await;
+        }
+        let took = self.site.until_cache_is("ok").await;
+        assert!(took < HEALS_WITHIN, "{took:?}");
+        self.site.until_hit("/known/0").await;
+        // Whether that counts as lost depends on how soon the next connection is there.
+        self.lost = self.site.said("redis lost");
+        assert!(self.lost <= 5, "{}", self.site.larder.text);
     }
 
     async fn is_full(&mut self, nodes: &[Redis]) {
@@ -184,11 +208,8 @@ async fn one_server() {
     place.is_full(std::slice::from_ref(&redis)).await;
     place.evicts(std::slice::from_ref(&redis)).await;
     place.hangs(&redis, || {}).await;
-    place.is_killed(&mut redis, || {}).await;
-    redis.follow(other.port());
-    place.loses_it().await;
-    redis.command(&["REPLICAOF", "NO", "ONE"]);
-    place.heals("a replica").await;
+    place.is_killed(&mut redis, |_| {}).await;
+    place.is_a_replica(&redis, &other).await;
     place.ends().await;
 }
 
@@ -226,6 +247,7 @@ async fn a_cluster_of_three() {
     place.is_meddled_with(&cluster.nodes).await;
     place.is_full(&cluster.nodes).await;
     place.evicts(&cluster.nodes).await;
+    place.cuts_us_off(&cluster.nodes).await;
     place.locks_us_out(&cluster.nodes).await;
     place.hangs(&cluster.nodes[2], || cluster.settle(3)).await;
     cluster.nodes[1].kill();
@@ -244,12 +266,24 @@ async fn a_cluster_of_three() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_sentinels() {
-    let watched = Watched::start();
-    let mut place = Place::at(&watched.url()).await;
+    let mut watched = Watched::start();
+    let other = Redis::start();
+    let_us_in(std::slice::from_ref(&watched.primary));
+    let_us_in(std::slice::from_ref(&watched.replica));
+    // At first, all is over before the sentinel takes notice.
+    watched.is_missed_after("60000");
+    let url = watched.url().replace("//", "//keeper:right@");
+    let mut place = Place::at(&url).await;
     let primary = std::slice::from_ref(&watched.primary);
     place.is_meddled_with(primary).await;
     place.is_full(primary).await;
     place.evicts(primary).await;
+    place.cuts_us_off(primary).await;
+    place.locks_us_out(primary).await;
+    place.is_a_replica(&watched.primary, &other).await;
+    let restarted = |redis: &Redis| let_us_in(std::slice::from_ref(redis));
+    place.is_killed(&mut watched.primary, restarted).await;
+    watched.is_missed_after("500");
     // It hangs for so long that the other takes its place.
     watched.primary.pause();
     place.loses_it().await;

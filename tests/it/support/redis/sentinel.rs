@@ -45,6 +45,21 @@ impl Watched {
         is(b"flags", b"slave") && is(b"master-link-status", b"ok")
     }
 
+    /// After how long the sentinel misses the primary, in milliseconds. The replica follows it.
+    pub(crate) fn is_missed_after(&self, time: &str) {
+        let replication = || self.replica.info("replication");
+        until(|| replication().contains("master_link_status:up"));
+        let setting = [
+            "SENTINEL",
+            "SET",
+            "mymaster",
+            "down-after-milliseconds",
+            time,
+        ];
+        let done = self.sentinel.command(&setting);
+        assert_eq!(done, [Reply::Text(b"OK".to_vec())]);
+    }
+
     /// Whether the replica is the primary, and the sentinel says so.
     pub(crate) fn has_failed_over(&self) -> bool {
         let port = self.replica.port().to_string().into_bytes();
