@@ -24,6 +24,9 @@ pub(super) const CHUNK: usize = 64 << 10;
 /// A body of many chunks, the last of them not full.
 pub(super) const LARGE: usize = (4 << 20) + 1000;
 
+/// A body of a few.
+const MIDDLE: usize = 200_000;
+
 /// How long a body may stay without its record, in milliseconds.
 const GRACE: i64 = 60_000;
 
@@ -468,14 +471,14 @@ async fn in_a_cluster_a_body_is_beside_its_record_whatever_braces_it_has() {
         let store = connect(config.clone().prefix(prefix)).await;
         for path in ["/a", "/a}b{c", "/{x}/b", "/a{b", "/{}", "/}"] {
             let key = key(path);
-            put(&store, &key, &sized(1, LARGE)).await;
-            assert_same(get(&store, &key).await, &sized(1, LARGE));
+            put(&store, &key, &sized(1, MIDDLE)).await;
+            assert_same(get(&store, &key).await, &sized(1, MIDDLE));
             put(&store, &key, &entry(2, "small")).await;
             assert_same(get(&store, &key).await, &entry(2, "small"));
-            put(&store, &key, &sized(3, LARGE)).await;
+            put(&store, &key, &sized(3, MIDDLE)).await;
             assert!(store.remove(&key).await.unwrap().any);
             assert!(get(&store, &key).await.is_none());
-            put(&store, &key, &sized(4, LARGE)).await;
+            put(&store, &key, &sized(4, MIDDLE)).await;
         }
         assert!(bodies(&redis).iter().any(|&left| left > GRACE));
         store.clear().await.unwrap();
@@ -491,7 +494,7 @@ async fn in_a_cluster_bodies_without_records_are_found_whatever_braces_they_have
     let config = RedisConfig::new(server).timeout(Duration::from_secs(5));
     let store = connect(config).await;
     for path in ["/a", "/{x}/b", "/}"] {
-        put(&store, &key(path), &sized(1, LARGE)).await;
+        put(&store, &key(path), &sized(1, MIDDLE)).await;
         redis.command(&["DEL", &name(path)]);
     }
     assert!(bodies(&redis).iter().all(|&left| left > GRACE));
