@@ -268,8 +268,9 @@ fn push_absolute(text: &mut String, class: &str, uri: &Uri) {
 
 fn push_scheme(text: &mut String, class: &str, uri: &Uri) {
     text.push_str(class);
-    let scheme = uri.scheme_str().unwrap_or("http");
-    text.extend(scheme.chars().map(|c| c.to_ascii_lowercase()));
+    let start = text.len();
+    text.push_str(uri.scheme_str().unwrap_or("http"));
+    text[start..].make_ascii_lowercase();
     text.push_str("://");
 }
 
@@ -303,13 +304,21 @@ fn push_authority(text: &mut String, authority: &[u8]) {
     let authority = without(default_port)
         .or_else(|| without(b":"))
         .unwrap_or(authority);
-    for &byte in authority {
-        if byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=".contains(&byte) {
-            text.push(char::from(byte.to_ascii_lowercase()));
-        } else {
-            write!(text, "%{byte:02x}").expect("writing to a String does not fail");
-        }
+    let start = text.len();
+    match str::from_utf8(authority) {
+        // As all are that are meant.
+        Ok(plain) if plain.bytes().all(is_plain) => text.push_str(plain),
+        _ => authority.iter().for_each(|&byte| match is_plain(byte) {
+            true => text.push(char::from(byte)),
+            false => write!(text, "%{byte:02x}").expect("writing to a String does not fail"),
+        }),
     }
+    text[start..].make_ascii_lowercase();
+}
+
+/// Whether the byte stands in an authority as it is (RFC 3986 §3.2).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=".contains(&byte)
 }
 
 #[cfg(test)]

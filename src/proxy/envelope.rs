@@ -293,8 +293,8 @@ fn with_outcome(mut response: Response<Spliced>, head: &response::Parts) -> Resp
 }
 
 fn pass_on(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
-    for name in names {
-        for value in from.get_all(name) {
+    for (name, value) in from {
+        if names.contains(name) {
             to.append(name, value.clone());
         }
     }

@@ -124,6 +124,9 @@ pub(super) fn own(
     in_pieces(status, content_type, Spliced::from(body.into()))
 }
 
+/// More fields than an envelope mostly has.
+const FIELDS: usize = 12;
+
 /// The same, with a body of several pieces.
 pub(super) fn in_pieces(
     status: StatusCode,
@@ -134,6 +137,7 @@ pub(super) fn in_pieces(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(FIELDS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_LENGTH, length);
     // What others wrote is never to be taken for a page of ours.
