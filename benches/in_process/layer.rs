@@ -1,7 +1,7 @@
 //! The layer: what a hit costs beside an inner service that answers with a clone of a stored
-//! response, and what the other ways through the cache cost.
+//! response, and what the other ways through the cache cost. Requests are made beforehand.
 
-use criterion::Criterion;
+use criterion::{BatchSize, Criterion};
 use larder::{cache::CacheLayer, store::MemoryStore};
 use tower::Layer;
 
@@ -15,12 +15,20 @@ pub(crate) fn bench(c: &mut Criterion) {
     for (name, size) in SIZES {
         let floor = inner(size, &[]);
         group.bench_function(format!("floor {name}"), |b| {
-            b.iter(|| rt.block_on(drive(&floor, ask(&[]))));
+            b.iter_batched(
+                || ask(&[]),
+                |req| rt.block_on(drive(&floor, req)),
+                BatchSize::SmallInput,
+            );
         });
         let cache = layer().layer(floor);
         rt.block_on(drive(&cache, ask(&[])));
         group.bench_function(format!("hit {name}"), |b| {
-            b.iter(|| rt.block_on(drive(&cache, ask(&[]))));
+            b.iter_batched(
+                || ask(&[]),
+                |req| rt.block_on(drive(&cache, req)),
+                BatchSize::SmallInput,
+            );
         });
     }
 
@@ -28,7 +36,11 @@ pub(crate) fn bench(c: &mut Criterion) {
     let gzip = [("accept-encoding", "gzip, br")];
     rt.block_on(drive(&vary, ask(&gzip)));
     group.bench_function("hit with Vary", |b| {
-        b.iter(|| rt.block_on(drive(&vary, ask(&gzip))));
+        b.iter_batched(
+            || ask(&gzip),
+            |req| rt.block_on(drive(&vary, req)),
+            BatchSize::SmallInput,
+        );
     });
 
     let cache = layer().layer(inner(1024, &[]));
@@ -38,16 +50,24 @@ pub(crate) fn bench(c: &mut Criterion) {
         ("range", ("range", "bytes=100-199")),
     ] {
         group.bench_function(name, |b| {
-            b.iter(|| rt.block_on(drive(&cache, ask(&[field]))));
+            b.iter_batched(
+                || ask(&[field]),
+                |req| rt.block_on(drive(&cache, req)),
+                BatchSize::SmallInput,
+            );
         });
     }
 
     let mut n = 0u64;
     group.bench_function("miss 1KiB", |b| {
-        b.iter(|| {
-            n += 1;
-            rt.block_on(drive(&cache, request::<Body>(&format!("/miss/{n}"), &[])));
-        });
+        b.iter_batched(
+            || {
+                n += 1;
+                request::<Body>(&format!("/miss/{n}"), &[])
+            },
+            |req| rt.block_on(drive(&cache, req)),
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

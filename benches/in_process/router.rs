@@ -1,7 +1,7 @@
 //! The layer in an axum `Router`, beside the bare `Router`.
 
 use axum::{Router, body::Body, routing::get};
-use criterion::Criterion;
+use criterion::{BatchSize, Criterion};
 use larder::{cache::CacheLayer, store::MemoryStore};
 use tower::Layer;
 
@@ -19,13 +19,25 @@ pub(crate) fn bench(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("router");
     group.bench_function("bare 1KiB", |b| {
-        b.iter(|| rt.block_on(drive(&bare, request::<Body>("/a", &[]))));
+        b.iter_batched(
+            || request::<Body>("/a", &[]),
+            |req| rt.block_on(drive(&bare, req)),
+            BatchSize::SmallInput,
+        );
     });
     group.bench_function("hit 1KiB, Router::layer", |b| {
-        b.iter(|| rt.block_on(drive(&in_it, request::<Body>("/a", &[]))));
+        b.iter_batched(
+            || request::<Body>("/a", &[]),
+            |req| rt.block_on(drive(&in_it, req)),
+            BatchSize::SmallInput,
+        );
     });
     group.bench_function("hit 1KiB, around the Router", |b| {
-        b.iter(|| rt.block_on(drive(&around_it, request::<Body>("/a", &[]))));
+        b.iter_batched(
+            || request::<Body>("/a", &[]),
+            |req| rt.block_on(drive(&around_it, req)),
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }
