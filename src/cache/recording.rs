@@ -25,6 +25,9 @@ pub(super) use self::reader::Reader;
 /// Bytes that may wait for the slowest reader of a recording that only passes.
 const WINDOW: u64 = 256 * 1024;
 
+/// The first piece is no larger: it is what each of many readers has before any has more.
+const FIRST: usize = 16 * 1024;
+
 /// The writing end.
 pub(super) struct Recorder(Arc<Tape>);
 
@@ -114,7 +117,11 @@ impl State {
         }
     }
 
-    fn push(&mut self, piece: Bytes) {
+    fn push(&mut self, mut piece: Bytes) {
+        if self.written == 0 && piece.len() > FIRST {
+            let first = piece.split_to(FIRST);
+            self.push(first);
+        }
         if !piece.is_empty() {
             self.held += piece.len() as u64;
             self.written += piece.len() as u64;
@@ -140,6 +147,13 @@ impl State {
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }
+    }
+
+    /// Whether the reader there has had a piece.
+    fn has_begun(&self, seat: usize) -> bool {
+        self.readers[seat]
+            .as_ref()
+            .is_some_and(|place| place.next > 0)
     }
 
     fn has_readers(&self) -> bool {
@@ -299,6 +313,7 @@ impl Recording {
             tape: Arc::clone(&self.0),
             seat,
             only: None,
+            stood_back: false,
         })
     }
 

@@ -1,4 +1,7 @@
 //! The reading end of a recording: all of it, or a range.
+//!
+//! Where many read, each has its first piece before any has its second: a socket takes a megabyte
+//! at once, and who is served last would wait for a thousand of them.
 
 use std::{
     mem,
@@ -18,6 +21,8 @@ pub(in crate::cache) struct Reader {
     pub(super) seat: usize,
     /// The bytes that are read, where it is not all.
     pub(super) only: Option<Range<u64>>,
+    /// Has stood back once, after its first piece.
+    pub(super) stood_back: bool,
 }
 
 impl Reader {
@@ -34,6 +39,11 @@ impl Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let mut state = self.tape.lock();
         let state = &mut *state;
+        if !self.stood_back && state.has_begun(self.seat) && state.readers.len() > 1 {
+            self.stood_back = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             let Some(place) = state.readers[self.seat].as_mut() else {
                 return Poll::Ready(None);

@@ -42,6 +42,39 @@ async fn readers_get_all_whenever_they_join() {
 }
 
 #[tokio::test]
+async fn each_has_its_first_piece_before_any_has_its_second() {
+    let (recorder, recording) = record(None);
+    let readers: Vec<Reader> = (0..3).filter_map(|_| recording.reader()).collect();
+    recorder.write(bytes("a"));
+    recorder.write(bytes("b"));
+    recorder.finish(None, None);
+    let told = Arc::new(Mutex::new(String::new()));
+    let mut all = tokio::task::JoinSet::new();
+    for mut reader in readers {
+        let told = Arc::clone(&told);
+        all.spawn(async move {
+            while let Some(piece) = reader.next().await {
+                let piece = String::from_utf8(piece.unwrap().into()).unwrap();
+                told.lock().unwrap().push_str(&piece);
+            }
+        });
+    }
+    all.join_all().await;
+    assert_eq!(*told.lock().unwrap(), "aaabbb");
+}
+
+#[tokio::test]
+async fn a_large_first_piece_is_told_in_two() {
+    let (recorder, recording) = record(None);
+    let mut reader = recording.reader().unwrap();
+    let _another = recording.reader().unwrap();
+    recorder.finish(Some(Bytes::from(vec![b'x'; 3 * FIRST])), None);
+    assert_eq!(reader.next().await.unwrap().unwrap().len(), FIRST);
+    assert_eq!(reader.next().await.unwrap().unwrap().len(), 2 * FIRST);
+    assert!(reader.is_end_stream());
+}
+
+#[tokio::test]
 async fn a_writer_that_is_dropped_has_failed() {
     let (recorder, recording) = record(None);
     let mut reader = recording.reader().unwrap();
@@ -73,8 +106,11 @@ async fn in_passing_the_writer_waits_for_the_slowest_and_holds_little() {
     let (recorder, recording) = record(None);
     let mut fast = recording.reader().unwrap();
     let mut slow = recording.reader().unwrap();
-    let piece = Bytes::from(vec![7; WINDOW as usize]);
-    recorder.write(piece.clone());
+    recorder.write(bytes("first"));
+    for reader in [&mut fast, &mut slow] {
+        assert_eq!(reader.next().await.unwrap().unwrap(), "first");
+    }
+    recorder.write(Bytes::from(vec![7; WINDOW as usize]));
     recorder.stop_keeping();
     assert!(recording.reader().is_none());
     assert!(recorder.collect(None).is_none());
@@ -93,17 +129,19 @@ async fn in_passing_the_writer_waits_for_the_slowest_and_holds_little() {
 async fn who_holds_up_others_is_cut_off_and_a_single_reader_never() {
     let (recorder, recording) = record(None);
     let mut fast = recording.reader().unwrap();
-    recorder.write(Bytes::from(vec![7; WINDOW as usize]));
+    recorder.write(Bytes::from(vec![7; FIRST]));
     recorder.stop_keeping();
     recorder.cut_slowest();
-    assert_eq!(fast.next().await.unwrap().unwrap().len() as u64, WINDOW);
+    assert_eq!(fast.next().await.unwrap().unwrap().len(), FIRST);
 
     let (recorder, recording) = record(None);
     let mut fast = recording.reader().unwrap();
     let mut slow = recording.reader().unwrap();
     recorder.write(Bytes::from(vec![7; WINDOW as usize]));
     recorder.stop_keeping();
-    fast.next().await.unwrap().unwrap();
+    for _ in 0..2 {
+        fast.next().await.unwrap().unwrap();
+    }
     recorder.cut_slowest();
     assert!(recorder.room().await);
     assert!(slow.next().await.unwrap().is_err());
