@@ -3,6 +3,10 @@
 //! hyper knows one time for the silence before a head and within it, and none for a client that
 //! does not read. So the connection itself looks: a head that has begun must be whole in time, and
 //! a write that waits must go on in time. Nothing is timed unless there is something to wait for.
+//!
+//! Nor does one client make the others wait: a socket takes megabytes at once, and a thousand who
+//! ask for that much would be served to the end before anybody else is. After each
+//! [turn](TURN), a connection lets the others have theirs.
 
 use std::{
     io::{self, IoSlice},
@@ -50,7 +54,12 @@ pub(super) struct Patient<T> {
     begun: bool,
     reading: Wait,
     writing: Wait,
+    /// What may be written before others have their turn.
+    turn: usize,
 }
+
+/// Who has written so much stands back before writing more. Nothing larger is written at once.
+const TURN: usize = 512 * 1024;
 
 type Wait = Option<Pin<Box<Sleep>>>;
 
@@ -108,7 +117,33 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
             begun: false,
             reading: None,
             writing: None,
+            turn: TURN,
         }
+    }
+
+    /// Whether it is the others' turn, before anything more is written.
+    fn stands_back(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.turn > 0 {
+            return false;
+        }
+        self.turn = TURN;
+        cx.waker().wake_by_ref();
+        true
+    }
+
+    /// What was written counts.
+    #[inline]
+    fn wrote(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Ready(Ok(count)) => self.turn = self.turn.saturating_sub(*count),
+            // Others have their turn now.
+            _ => self.turn = TURN,
+        }
+        self.bound(cx, polled)
     }
 
     /// `polled`, or an error if writing has waited too long.
@@ -173,8 +208,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.bound(cx, polled)
+        if self.stands_back(cx) {
+            return Poll::Pending;
+        }
+        let part = &buf[..buf.len().min(TURN)];
+        let polled = Pin::new(&mut self.inner).poll_write(cx, part);
+        self.wrote(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -182,8 +221,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.bound(cx, polled)
+        if self.stands_back(cx) {
+            return Poll::Pending;
+        }
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(buf) = bufs.get(count)
+            && bytes + buf.len() <= TURN
+        {
+            (count, bytes) = (count + 1, bytes + buf.len());
+        }
+        let polled = match bufs.get(count) {
+            Some(large) if bytes == 0 => Pin::new(&mut self.inner).poll_write(cx, &large[..TURN]),
+            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, &bufs[..count]),
+        };
+        self.wrote(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -198,5 +249,49 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.bound(cx, polled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::proxy::limits::Limits;
+
+    #[tokio::test]
+    async fn who_write_much_take_turns() {
+        let turns = Arc::new(Mutex::new(Vec::new()));
+        let write = |name: char, vectored: bool| {
+            let (near, far) = duplex(8 * TURN);
+            let bounds = Bounds::new(Limits::default(), Duration::from_secs(1));
+            let mut io = Patient::new(near, bounds, Answering::default(), true);
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move {
+                let (head, body) = ([0; 100], vec![0; 3 * TURN]);
+                let mut written = 0;
+                while written < body.len() {
+                    let bufs = [IoSlice::new(&head), IoSlice::new(&body[written..])];
+                    let count = match vectored {
+                        true => io.write_vectored(&bufs[usize::from(written > 0)..]).await,
+                        false => io.write(&body[written..]).await,
+                    };
+                    let count = count.unwrap();
+                    written += count;
+                    let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
+                    turns.push((name, count));
+                }
+                drop(far);
+            })
+        };
+        let both = [write('a', false), write('b', true)];
+        for each in both {
+            each.await.unwrap();
+        }
+        let (a, b) = (('a', TURN), ('b', TURN));
+        let (head, rest) = (('b', 100), ('b', TURN - 100));
+        assert_eq!(*turns.lock().unwrap(), [a, head, b, a, b, a, rest]);
     }
 }
