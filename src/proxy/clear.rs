@@ -14,13 +14,17 @@ use tokio::{
 };
 use tower::BoxError;
 
-use super::{config::Config, tls};
+use super::{Once, config::Config, tls};
 
 /// How long the instance may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks the instance that `config` describes. Both answers are sentences for people.
-pub async fn clear(config: &Config) -> Result<String, String> {
+pub fn clear(config: &Config) -> Once<'_> {
+    Box::pin(clearing(config))
+}
+
+async fn clearing(config: &Config) -> Result<String, String> {
     let (host, port) = match &config.admin {
         Some((host, port)) => (host.as_str(), *port),
         None => (config.host.as_str(), config.port),

@@ -36,7 +36,7 @@ mod stack;
 mod target;
 mod tls;
 
-use std::{any::Any, fmt, io, net::SocketAddr};
+use std::{any::Any, fmt, io, net::SocketAddr, pin::Pin};
 
 use http::{Response, header};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
@@ -101,13 +101,27 @@ struct Listener {
     address: SocketAddr,
 }
 
+/// The future of [`Proxy::run`]. It is no opaque one, so that what it takes some minutes to compile
+/// is compiled here, and not again in each program and test that polls it.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The future of [`clear()`] and [`explain()`].
+pub type Once<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + 'a>>;
+
+/// The future of [`Proxy::bind`].
+pub type Binding = Pin<Box<dyn Future<Output = Result<Proxy, StartError>> + Send>>;
+
 /// Why the program could not start: a sentence.
 #[derive(Debug)]
 pub struct StartError(String);
 
 impl Proxy {
     /// Listens where `config` says.
-    pub async fn bind(config: Config) -> Result<Proxy, StartError> {
+    pub fn bind(config: Config) -> Binding {
+        Box::pin(Self::listen(config))
+    }
+
+    async fn listen(config: Config) -> Result<Proxy, StartError> {
         let tls = config.tls.as_ref().map(tls::open).transpose();
         let tls = tls.map_err(StartError)?;
         let listener = Listener::bind(&config.host, config.port).await?;
@@ -139,7 +153,11 @@ impl Proxy {
     }
 
     /// Serves until `shutdown`, and then finishes what is in flight.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Serving {
+        Box::pin(self.serve(Box::pin(shutdown)))
+    }
+
+    async fn serve(self, shutdown: Serving) {
         let addresses = (self.local_addr(), self.controls_addr());
         let config = self.config;
         let draining = Draining::default();

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use super::{config::Inquiry, fields, forward, stack};
+use super::{Once, config::Inquiry, fields, forward, stack};
 use crate::{
     cache::{CacheLayer, Decision, Explanation},
     clock::Clock,
@@ -35,7 +35,11 @@ struct Fetched {
 }
 
 /// Fetches, and tells. Both answers are for people.
-pub async fn explain(inquiry: &Inquiry) -> Result<String, String> {
+pub fn explain(inquiry: &Inquiry) -> Once<'_> {
+    Box::pin(explaining(inquiry))
+}
+
+async fn explaining(inquiry: &Inquiry) -> Result<String, String> {
     let policy = inquiry.config.policy();
     let fetched = fetch(inquiry, &policy).await?;
     let second = match fetched.stored() {
