@@ -162,7 +162,7 @@ impl<S: Store> Fill<S> {
             });
         }
         Ok(Some(Received {
-            data: recorder.collect(last.as_ref()),
+            data: recorder.collect(&mut last),
             last,
             trailers,
         }))

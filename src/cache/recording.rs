@@ -234,8 +234,9 @@ impl Recorder {
     /// All bytes, and `last` after them, in one piece of exactly their size, if they were kept.
     ///
     /// They are copied even when there is one piece only: it may be a slice of a larger read
-    /// buffer, which it would keep in memory for as long as the record is stored.
-    pub(super) fn collect(&self, last: Option<&Bytes>) -> Option<Bytes> {
+    /// buffer, which it would keep in memory for as long as the record is stored. Those who still
+    /// read have theirs of the copy from here on: nothing is in memory twice for the slow ones.
+    pub(super) fn collect(&self, last: &mut Option<Bytes>) -> Option<Bytes> {
         let (pieces, held) = {
             let state = self.0.lock();
             if !state.keeps {
@@ -243,12 +244,22 @@ impl Recorder {
             }
             (state.pieces.clone(), state.held)
         };
-        let size = usize::try_from(held).ok()? + last.map_or(0, Bytes::len);
+        let size = usize::try_from(held).ok()? + last.as_ref().map_or(0, Bytes::len);
         let mut whole = BytesMut::with_capacity(size);
-        for piece in pieces.iter().chain(last) {
+        for piece in pieces.iter().chain(last.as_ref()) {
             whole.extend_from_slice(piece);
         }
-        Some(whole.freeze())
+        let whole = whole.freeze();
+        if !pieces.is_empty() {
+            let mut at = 0;
+            let mut state = self.0.lock();
+            for piece in state.pieces.iter_mut().chain(last) {
+                let from = at;
+                at += piece.len();
+                *piece = whole.slice(from..at);
+            }
+        }
+        Some(whole)
     }
 
     /// Ends the recording with its last piece and its trailers.

@@ -32,7 +32,7 @@ async fn readers_get_all_whenever_they_join() {
     assert_eq!(early.size_hint().exact(), Some(3));
     assert!(!early.is_end_stream());
     let mut middle = recording.reader().unwrap();
-    assert_eq!(recorder.collect(Some(&bytes("d"))).unwrap(), "abcd");
+    assert_eq!(recorder.collect(&mut Some(bytes("d"))).unwrap(), "abcd");
     recorder.finish(Some(bytes("def")), None);
     let mut late = recording.reader().unwrap();
     assert_eq!(early.rest().await.unwrap(), b"def");
@@ -75,6 +75,23 @@ async fn a_large_first_piece_is_told_in_two() {
 }
 
 #[tokio::test]
+async fn what_was_collected_is_in_memory_once() {
+    let (recorder, recording) = record(None);
+    let mut slow = recording.reader().unwrap();
+    recorder.write(bytes("abc"));
+    recorder.write(bytes("de"));
+    let mut last = Some(bytes("f"));
+    let whole = recorder.collect(&mut last).unwrap();
+    recorder.finish(last, None);
+    for piece in ["abc", "de", "f"] {
+        let read = slow.next().await.unwrap().unwrap();
+        assert_eq!(read, piece);
+        assert!(whole.as_ptr_range().contains(&read.as_ptr()), "{piece}");
+    }
+    assert!(slow.is_end_stream());
+}
+
+#[tokio::test]
 async fn a_writer_that_is_dropped_has_failed() {
     let (recorder, recording) = record(None);
     let mut reader = recording.reader().unwrap();
@@ -113,7 +130,7 @@ async fn in_passing_the_writer_waits_for_the_slowest_and_holds_little() {
     recorder.write(Bytes::from(vec![7; WINDOW as usize]));
     recorder.stop_keeping();
     assert!(recording.reader().is_none());
-    assert!(recorder.collect(None).is_none());
+    assert!(recorder.collect(&mut None).is_none());
     fast.next().await.unwrap().unwrap();
 
     let mut room = pin!(recorder.room());
