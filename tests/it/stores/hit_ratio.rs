@@ -56,6 +56,7 @@ fn it_keeps_what_is_popular_better_than_lru_and_about_as_well_as_the_best() {
 fn what_is_asked_for_in_turn_does_not_drive_itself_out() {
     let trace = traces::around(REQUESTS, 600);
     assert_eq!(ratio::<Lru>(&trace), 0.0);
+    let best = ratio::<WTinyLfu>(&trace);
     let larder = ratio::<Larder>(&trace);
-    assert!(larder > 60.0, "{larder}");
+    assert!(larder >= best - 2.0, "{larder:.1}, W-TinyLFU {best:.1}");
 }
