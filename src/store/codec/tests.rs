@@ -319,3 +319,16 @@ fn a_large_body_is_its_first_chunk_and_where_the_rest_is() {
         assert_eq!(changed.unwrap_err(), Damage::Value("checksum"));
     }
 }
+
+#[test]
+fn fuzzing_begins_with_records_of_this_version() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/redis_record/");
+    for name in ["empty", "response", "search", "vary"] {
+        let bytes = Bytes::from(std::fs::read([corpus, name].concat()).unwrap());
+        let mut named = Input::new(&bytes);
+        named.at = OPENING + 4;
+        let key = std::str::from_utf8(named.text().unwrap()).unwrap();
+        let read = decode(&Key::parse(key), &bytes, |_, _, _| Err(Damage::Rest));
+        assert!(read.is_ok(), "{name}: {read:?}");
+    }
+}
