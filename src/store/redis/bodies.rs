@@ -82,11 +82,7 @@ impl Shared {
     /// The name of the rest of a large body, by that of its record; none where a cluster would keep
     /// it elsewhere. It is not the name of a record: see `sweep::is_ours`.
     pub(super) fn body_name(&self, record: &[u8]) -> Option<Bytes> {
-        let start = self.body_start();
-        match self.link.is_clustered() {
-            true => self.slots.beside(&start, record),
-            false => Some([start.as_bytes(), record, b"}"].concat().into()),
-        }
+        self.beside(&self.bodies, &self.body_start(), record)
     }
 
     /// What the name of each body begins with, before that of its record.

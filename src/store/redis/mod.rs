@@ -102,7 +102,9 @@ pub(super) struct Shared {
     link: Arc<Link>,
     config: RedisConfig,
     journal: Journal,
-    slots: Slots,
+    bodies: Slots,
+    #[cfg(feature = "memory")]
+    leases: Slots,
     keeper: OnceLock<Weak<Task>>,
     #[cfg(feature = "memory")]
     claims: Table<Claim>,
@@ -128,7 +130,9 @@ impl RedisStore {
             link: Arc::new(link),
             config,
             journal: Journal::new(),
-            slots: Slots::new(),
+            bodies: Slots::new(),
+            #[cfg(feature = "memory")]
+            leases: Slots::new(),
             keeper: OnceLock::new(),
             #[cfg(feature = "memory")]
             claims: Table::new(),
@@ -215,6 +219,14 @@ impl Shared {
 
     fn name(&self, key: &Key) -> String {
         format!("{}:{}", self.config.prefix, key.as_str())
+    }
+
+    /// The name of what belongs to a record; none where a cluster would keep it elsewhere.
+    fn beside(&self, slots: &Slots, start: &str, record: &[u8]) -> Option<Bytes> {
+        match self.link.is_clustered() {
+            true => slots.beside(start, record),
+            false => Some([start.as_bytes(), record, b"}"].concat().into()),
+        }
     }
 
     fn write_timeout(&self) -> Duration {
