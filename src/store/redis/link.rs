@@ -7,6 +7,7 @@
 use std::{
     fmt,
     future::Future,
+    pin::pin,
     sync::{PoisonError, RwLock},
     time::Duration,
 };
@@ -154,6 +155,11 @@ impl Link {
         self.full.notified().await;
     }
 
+    /// Forgets that it has: there was room since.
+    fn not_full(&self) {
+        pin!(self.full.notified()).enable();
+    }
+
     /// Asks whether Redis can be used. Says why not.
     pub(super) async fn probe(&self) -> Result<(), Error> {
         // Deleting is what must never fail, and what a replica, for one, refuses.
@@ -176,10 +182,14 @@ impl Link {
     pub(super) async fn has_room(&self) -> bool {
         // It is refused when there is none, and makes nothing of a key that is not there.
         let write = async |client: WithOptions<Client>| client.setrange(&self.probe, 0, "").await;
-        match self.attempt::<Value, _>(self.patience, write).await {
+        let has_room = match self.attempt::<Value, _>(self.patience, write).await {
             Ok(_) => true,
             Err(error) => Trouble::of(&error) == Trouble::Refused,
+        };
+        if has_room {
+            self.not_full();
         }
+        has_room
     }
 
     pub(super) fn is_clustered(&self) -> bool {
