@@ -15,7 +15,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::{task::unconstrained, time::timeout};
+use tokio::{
+    task::unconstrained,
+    time::{timeout, timeout_at},
+};
 use tower::BoxError;
 
 use super::{
@@ -27,6 +30,10 @@ use crate::store::{Entry, EntryId, Payload, Store, Turn, random};
 
 /// How long a reader may hold up others when nothing is kept for it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long others who share the store wait for a body that has begun. They cannot read along, and
+/// what it brings, it may bring slowly.
+const OTHERS_WAIT: Duration = Duration::from_secs(3);
 
 /// All that a fill needs to know.
 pub(super) struct Fill<S> {
@@ -124,11 +131,20 @@ impl<S: Store> Fill<S> {
         let mut body = pin!(body);
         let mut trailers = None;
         let mut last: Option<Bytes> = None;
+        let others_wait = self.core.clock.instant() + OTHERS_WAIT;
         loop {
             if !self.room(recorder).await {
                 return Ok(None);
             }
-            match body.as_mut().frame().await {
+            let frame = match self.trip.found.turn {
+                Turn::Mine(_) => timeout_at(others_wait, body.as_mut().frame()).await,
+                _ => Ok(body.as_mut().frame().await),
+            };
+            let Ok(frame) = frame else {
+                self.trip.found.turn = Turn::Free;
+                continue;
+            };
+            match frame {
                 None => break,
                 Some(Err(error)) => {
                     return Err(Broken {

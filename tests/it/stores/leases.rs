@@ -15,7 +15,7 @@ use larder::{
     store::{MemoryStore, RedisConfig, TieredStore},
 };
 use tokio::{
-    sync::{Barrier, Semaphore, watch},
+    sync::{Barrier, Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep},
 };
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::support::{
     redis::{Cluster, Redis},
-    script::{self, Body, Script, Told, respond},
+    script::{self, Body, Script, Told, respond, streamed},
 };
 
 /// No wait for the dead lasts longer: a lease's 3 s, and as much again for a machine that has much to do.
@@ -195,6 +195,32 @@ async fn what_takes_long_is_waited_for_while_somebody_is_at_it() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_slowly_is_not_waited_for_to_its_end() {
+    let redis = Redis::start();
+    let (tell, mut bodies) = mpsc::unbounded_channel();
+    let origin = Script::at_once(move |_, _| {
+        let (sender, res) = streamed(200, FRESH);
+        tell.send(sender).unwrap();
+        res
+    });
+    let all = three(&redis, true, Duration::ZERO, &origin).await;
+    let leading = tokio::spawn(all[0].clone().get("/a"));
+    let mut first = soon(bodies.recv()).await.unwrap();
+    first.send_data("slow".into()).await.unwrap();
+    let start = Instant::now();
+    let waiting = tokio::spawn(all[1].clone().get("/a"));
+    let mut second = soon(bodies.recv()).await.unwrap();
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    assert!(!leading.is_finished());
+    for body in [&mut first, &mut second] {
+        body.send_data("er".into()).await.unwrap();
+    }
+    drop((first, second));
+    assert_eq!(soon(leading).await.unwrap().body, "slower");
+    assert_eq!(soon(waiting).await.unwrap().body, "er");
+}
+
+#[tokio::test]
 async fn braces_in_a_url_are_as_good_as_any() {
     for url in ["/{a}/b", "/{a}", "/{", "/a}", "/{}?{a}"] {
         let redis = Redis::start();
@@ -220,9 +246,11 @@ async fn leases_are_where_the_records_are_in_a_cluster() {
         let config = RedisConfig::new(cluster.url()).timeout(Duration::from_secs(5));
         all.push(Instance::new(config, true, Duration::ZERO, &origin.script).await);
     }
-    for (n, url) in ["/a", "/b", "/c", "/{a}/b", "/{a}", "/{b}", "/{"]
-        .iter()
-        .enumerate()
+    for (n, url) in [
+        "/a", "/b", "/c", "/{a}/b", "/{a}", "/{b}", "/{", "/}", "/{}{a}",
+    ]
+    .iter()
+    .enumerate()
     {
         let leading = tokio::spawn(all[0].clone().get(url));
         origin.asked(n + 1).await;
@@ -244,7 +272,7 @@ async fn leases_are_where_the_records_are_in_a_cluster() {
         })
         .await;
     }
-    assert_eq!(origin.script.calls(), 7);
+    assert_eq!(origin.script.calls(), 9);
 }
 
 #[tokio::test]
