@@ -25,6 +25,25 @@ impl Place {
         Place { site, load, lost }
     }
 
+    /// One that is not there when larder starts.
+    async fn that_is_not_there(url: &str, nodes: &[Redis], is_well: impl Fn()) -> Self {
+        nodes.iter().for_each(Redis::pause);
+        let mut site = Site::with(url, &["--near=off", "--redis-timeout=250"]).await;
+        let load = Load::on(&site);
+        site.use_it(1).await;
+        site.larder.event("redis lost").await;
+        assert_eq!(site.cache().await, "degraded");
+        nodes.iter().for_each(Redis::resume);
+        is_well();
+        let mut place = Place {
+            site,
+            load,
+            lost: 0,
+        };
+        place.heals("not there at first").await;
+        place
+    }
+
     /// It is lost, and was not before.
     async fn loses_it(&mut self) {
         self.site.until_cache_is("degraded").await;
@@ -243,7 +262,7 @@ async fn a_cluster_of_three() {
     let mut cluster = Cluster::start();
     let_us_in(&cluster.nodes);
     let url = cluster.url().replace("//", "//keeper:right@");
-    let mut place = Place::at(&url).await;
+    let mut place = Place::that_is_not_there(&url, &cluster.nodes, || cluster.settle(3)).await;
     place.is_meddled_with(&cluster.nodes).await;
     place.is_full(&cluster.nodes).await;
     place.evicts(&cluster.nodes).await;
@@ -273,8 +292,8 @@ async fn behind_sentinels() {
     // At first, all is over before the sentinel takes notice.
     watched.is_missed_after("60000");
     let url = watched.url().replace("//", "//keeper:right@");
-    let mut place = Place::at(&url).await;
     let primary = std::slice::from_ref(&watched.primary);
+    let mut place = Place::that_is_not_there(&url, primary, || {}).await;
     place.is_meddled_with(primary).await;
     place.is_full(primary).await;
     place.evicts(primary).await;

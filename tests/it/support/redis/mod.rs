@@ -142,7 +142,9 @@ impl Redis {
     fn spawn(&mut self) -> bool {
         let config = self.dir.path().join("redis.conf");
         let port = self.port.to_string();
-        let mut command = Command::new("redis-server");
+        let program = std::env::var("REDIS_SERVER");
+        let program = program.as_deref().unwrap_or("redis-server");
+        let mut command = Command::new(program);
         if config.exists() {
             // A sentinel writes into its own.
             command.arg(&config);
@@ -160,7 +162,7 @@ impl Redis {
         let mut server = match command.spawn() {
             Ok(server) => server,
             Err(error) if error.kind() == io::ErrorKind::NotFound => panic!(
-                "these tests need redis-server: install it, with `apt-get install redis-server` for one"
+                "these tests need {program}: install it, with `apt-get install redis-server` for one"
             ),
             Err(error) => panic!("redis-server: {error}"),
         };
