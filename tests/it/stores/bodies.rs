@@ -206,10 +206,13 @@ async fn what_is_damaged_breaks_off_where_the_origin_has_another_by_now() {
     let last = (LARGE - CHUNK + 64 * 4 + 16 - 1).to_string();
     let swap = "local chunk = redis.call('GETRANGE', KEYS[1], 16, 16 + 65539)
         return redis.call('SETRANGE', KEYS[1], 16 + 65540, chunk)";
+    // Any byte may be there.
+    let other = "local byte = string.byte(redis.call('GETRANGE', KEYS[1], ARGV[1], ARGV[1]))
+        return redis.call('SETRANGE', KEYS[1], ARGV[1], string.char((byte + 1) % 256))";
     let damages: [&[&str]; 4] = [
         &["SETRANGE", &body, "3", "x"],
         &["SETRANGE", &body, "1000000", "xyz"],
-        &["SETRANGE", &body, &last, "\0"],
+        &["EVAL", other, "1", &body, &last],
         &["EVAL", swap, "1", &body],
     ];
     for damage in damages {

@@ -196,6 +196,9 @@ fn spoil(redis: &Redis, round: usize) {
         let Some(Reply::Text(mut value)) = redis.command(&[&b"GET"[..], &key]).pop() else {
             continue;
         };
+        if value.is_empty() {
+            continue; // It was spoilt before.
+        }
         let at = (n * 13 + round) % value.len();
         match (n + round) % 5 {
             0 => value.truncate(at),
