@@ -16,11 +16,12 @@ use std::{
     task::{Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use tower::BoxError;
 
 pub(super) use self::reader::Reader;
+use crate::store::gather;
 
 /// Bytes that may wait for the slowest reader of a recording that only passes.
 const WINDOW: u64 = 256 * 1024;
@@ -245,11 +246,7 @@ impl Recorder {
             (state.pieces.clone(), state.held)
         };
         let size = usize::try_from(held).ok()? + last.as_ref().map_or(0, Bytes::len);
-        let mut whole = BytesMut::with_capacity(size);
-        for piece in pieces.iter().chain(last.as_ref()) {
-            whole.extend_from_slice(piece);
-        }
-        let whole = whole.freeze();
+        let whole = gather(pieces.iter().chain(last.as_ref()), size);
         if !pieces.is_empty() {
             let mut at = 0;
             let mut state = self.0.lock();

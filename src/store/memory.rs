@@ -1,6 +1,6 @@
 //! Records in memory, bounded in bytes.
 //!
-//! Heads are kept [packed](packed): a response of 1 KiB with 8 fields takes 675 bytes besides its
+//! Heads are kept [packed](packed): a response of 1 KiB with 8 fields takes 693 bytes besides its
 //! body, all told (`tests/memory.rs`); with its head as it is used, it took 2428. What a thread
 //! unpacked last it has [ready](ready), and a hit on it takes no longer than before. A hit on
 //! another unpacks it, which took about as long as the inner service of `benches/in_process` takes

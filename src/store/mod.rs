@@ -7,6 +7,7 @@ mod changes;
 #[cfg(feature = "redis")]
 mod codec;
 mod error;
+mod gather;
 #[cfg(feature = "memory")]
 mod memory;
 mod payload;
@@ -39,6 +40,7 @@ pub use self::redis::{Availability, RedisConfig, RedisStore, RedisUrl};
 pub use self::tiered::TieredStore;
 pub(crate) use self::{
     changes::Changes,
+    gather::gather,
     reading::Piece,
     spare::{Again, Elsewhere, Spare},
 };
