@@ -109,10 +109,12 @@ impl fmt::Display for Outcome {
             f.write_str("; hit")?;
         }
         if let Some(why) = self.forward {
-            write!(f, "; fwd={}", why.word())?;
+            f.write_str("; fwd=")?;
+            f.write_str(why.word())?;
         }
         if let Some(status) = self.forward_status {
-            write!(f, "; fwd-status={}", status.as_str())?;
+            f.write_str("; fwd-status=")?;
+            f.write_str(status.as_str())?;
         }
         if self.stored {
             f.write_str("; stored")?;
@@ -121,10 +123,12 @@ impl fmt::Display for Outcome {
             f.write_str("; collapsed")?;
         }
         if let Some(ttl) = self.ttl {
-            write!(f, "; ttl={ttl}")?;
+            f.write_str("; ttl=")?;
+            fmt::Display::fmt(&ttl, f)?;
         }
         if let Some(detail) = self.detail {
-            write!(f, "; detail={detail}")?;
+            f.write_str("; detail=")?;
+            f.write_str(detail)?;
         }
         if let Some(key) = &self.key {
             f.write_str("; key=\"")?;

@@ -1,5 +1,7 @@
 //! Responses made from what is stored, and the fields that tell what the cache did.
 
+use std::fmt::Write;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header,
     header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER},
@@ -203,8 +205,9 @@ fn status(outcome: &Outcome) -> HeaderValue {
         _ => None,
     };
     ready.unwrap_or_else(|| {
-        let made = HeaderValue::try_from(outcome.to_string());
-        made.expect("tokens and numbers only")
+        let mut text = String::with_capacity(64); // most are shorter
+        write!(text, "{outcome}").expect("writing to a String does not fail");
+        HeaderValue::try_from(text).expect("tokens and numbers only")
     })
 }
 

@@ -291,22 +291,34 @@ impl<S: Store> Core<S> {
                 return;
             }
         }
-        let key = &self.place(trip, &entry.head, keep).await;
+        let place = self.place(trip, &entry.head, keep).await;
+        let key = place.as_ref().unwrap_or(asked);
         match variant {
             None => self.put(key, entry, keep, trip.seen_of(key)).await,
-            Some(variant) => {
-                let vary = self.current(trip, key, &variant.vary).await;
-                let own = key.variant(&vary, &variant.selection);
-                // At once: where there are tiers, both are near before the first is far.
-                let (put, mark) = (
-                    self.put(&own, entry, keep, trip.seen_of(&own)),
-                    self.mark(trip, key, &vary, keep),
-                );
-                let _ = tokio::join!(put, mark);
-            }
+            Some(variant) => Box::pin(self.put_variant(trip, key, variant, entry, keep)).await,
         }
         self.changes.add(&trip.key);
-        self.changes.add(key);
+        if *key != trip.key {
+            self.changes.add(key);
+        }
+    }
+
+    async fn put_variant(
+        &self,
+        trip: &Trip,
+        key: &Key,
+        variant: &Variant,
+        entry: Entry,
+        keep: Duration,
+    ) {
+        let vary = self.current(trip, key, &variant.vary).await;
+        let own = key.variant(&vary, &variant.selection);
+        // At once: where there are tiers, both are near before the first is far.
+        let (put, mark) = (
+            self.put(&own, entry, keep, trip.seen_of(&own)),
+            self.mark(trip, key, &vary, keep),
+        );
+        let _ = tokio::join!(put, mark);
     }
 
     /// The mark to store by: what was first asked of one URI at the same time, and differs, is
@@ -326,7 +338,7 @@ impl<S: Store> Core<S> {
 
     async fn put(&self, key: &Key, entry: Entry, keep: Duration, seen: Seen) {
         let entry = match entry.head.part() {
-            Some(_) => self.joined(key, entry).await,
+            Some(_) => Box::pin(self.joined(key, entry)).await,
             None => Some(entry),
         };
         if let Some(entry) = entry {

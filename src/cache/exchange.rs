@@ -34,7 +34,8 @@ use crate::{
 /// anew that they are at it.
 const WAITS: u32 = 12;
 
-/// A request, and what is needed to answer it.
+/// A request, and what is needed to answer it. It goes its way in a box: what is moved into a
+/// future takes its place in each of them.
 pub(super) struct Exchange<S, I, Q> {
     pub(super) core: Arc<Core<S>>,
     pub(super) inner: I,
@@ -58,26 +59,31 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    pub(super) async fn run(self) -> Answer<I, Q, R> {
-        let core = Arc::clone(&self.core);
-        let shown = core.debug_headers.then(|| asked(&self.parts));
-        let mut res = self.answer().await?;
-        if let Some(asked) = shown {
-            answer::show(&mut res, &core.shown(&asked).await);
+    pub(super) async fn run(self: Box<Self>) -> Answer<I, Q, R> {
+        match self.core.debug_headers {
+            true => Box::pin(self.run_shown()).await,
+            false => self.answer().await,
         }
+    }
+
+    async fn run_shown(self: Box<Self>) -> Answer<I, Q, R> {
+        let (core, asked) = (Arc::clone(&self.core), asked(&self.parts));
+        let mut res = self.answer().await?;
+        answer::show(&mut res, &core.shown(&asked).await);
         Ok(res)
     }
 
-    async fn answer(self) -> Answer<I, Q, R> {
+    async fn answer(self: Box<Self>) -> Answer<I, Q, R> {
         match self.core.policy.admit(&self.parts) {
             Admit::Lookup => self.look_up().await,
-            Admit::Pass(reason) => self.pass(reason).await,
-            Admit::Invalidate => self.invalidate().await,
+            // Few requests come here, and all would take along the room that it takes.
+            Admit::Pass(reason) => Box::pin(self.pass(reason)).await,
+            Admit::Invalidate => Box::pin(self.invalidate()).await,
         }
     }
 
     /// The cache has no part in it.
-    async fn pass(self, reason: Reason) -> Answer<I, Q, R> {
+    async fn pass(self: Box<Self>, reason: Reason) -> Answer<I, Q, R> {
         let why = match reason {
             Reason::Method => Forward::Method,
             _ => Forward::Bypass,
@@ -93,7 +99,7 @@ where
 
     /// An unsafe method: what it changed is forgotten before its answer goes out (§4.4). The
     /// answer to a POST may be what a GET would bring (RFC 9110 §9.3.3): then it is stored.
-    async fn invalidate(self) -> Answer<I, Q, R> {
+    async fn invalidate(self: Box<Self>) -> Answer<I, Q, R> {
         let core = self.core;
         let asked = asked(&self.parts);
         let key = Key::of(&asked);
@@ -123,7 +129,7 @@ where
             answer::tell(&mut res, Outcome::forwarded(Forward::Method));
             return Ok(res);
         };
-        let trip = Trip {
+        let trip = Box::new(Trip {
             key,
             asked: None,
             found: Found {
@@ -136,7 +142,7 @@ where
             ticket,
             lead: None,
             patience,
-        };
+        });
         let returned = Returned {
             core,
             trip,
@@ -149,7 +155,7 @@ where
     }
 
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
-    pub(super) async fn look_up(self) -> Answer<I, Q, R> {
+    pub(super) async fn look_up(self: Box<Self>) -> Answer<I, Q, R> {
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
@@ -214,7 +220,7 @@ where
                 return Ok(answer::only_if_cached());
             }
             let (key, asked) = named(key, &exact);
-            let mut trip = Trip {
+            let mut trip = Box::new(Trip {
                 key,
                 asked,
                 found,
@@ -224,7 +230,7 @@ where
                 ticket,
                 lead: None,
                 patience: patience.clone(),
-            };
+            });
             if !self.may_wait(&trip) {
                 return self.fetch(trip).await;
             }
@@ -314,8 +320,14 @@ where
     }
 
     /// Fetches anew what was just served stale, once, behind the client's back (RFC 5861 §3).
-    fn revalidate_behind(mut self, key: Key, asked: Option<Key>, found: Found, ticket: Ticket) {
-        let mut trip = Trip {
+    fn revalidate_behind(
+        mut self: Box<Self>,
+        key: Key,
+        asked: Option<Key>,
+        found: Found,
+        ticket: Ticket,
+    ) {
+        let mut trip = Box::new(Trip {
             key,
             asked,
             found,
@@ -325,7 +337,7 @@ where
             ticket,
             lead: None,
             patience: Patience::endless(),
-        };
+        });
         let Seat::Lead(lead) = self.core.flights.board(trip.seat(), trip.found.seen.nonce) else {
             return;
         };

@@ -23,7 +23,7 @@ use crate::{
     store::{Seen, Store, Turn},
 };
 
-/// A request on its way to the origin.
+/// A request on its way to the origin. It is handed on in a box: see [`Exchange`].
 pub(super) struct Trip {
     pub(super) key: Key,
     /// The key of the URI that was asked for, where `key` is that of all that is the same by the
@@ -107,26 +107,27 @@ where
     R::Error: Into<BoxError>,
 {
     /// Asks whether what is stored still holds (§4.3), or for the whole response.
-    pub(super) async fn fetch(self, mut trip: Trip) -> Answer<I, Q, R> {
+    pub(super) async fn fetch(self: Box<Self>, mut trip: Box<Trip>) -> Answer<I, Q, R> {
+        let part = trip.found.part.clone().filter(|part| {
+            let limit = self.core.max_object;
+            let complete = part.head.part().and_then(|part| part.complete);
+            let small = complete.is_some_and(|complete| complete <= limit);
+            let asked = &self.parts;
+            small && asked.method != Method::HEAD && !asked.headers.contains_key(RANGE)
+        });
+        let part = match part {
+            Some(part) => Box::pin(at_hand(part, &mut trip.patience)).await,
+            None => None,
+        };
         let Exchange {
             core,
             inner,
             mut parts,
             body,
             ..
-        } = self;
+        } = *self;
         let asked = asked(&parts);
         let old = trip.found.entry.clone();
-        let part = trip.found.part.clone().filter(|part| {
-            let limit = core.max_object;
-            let complete = part.head.part().and_then(|part| part.complete);
-            let small = complete.is_some_and(|complete| complete <= limit);
-            small && asked.method != Method::HEAD && !asked.headers.contains_key(RANGE)
-        });
-        let part = match part {
-            Some(part) => at_hand(part, &mut trip.patience).await,
-            None => None,
-        };
         // The client's own conditions and ranges are then answered here, from the whole response.
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
         let stored = old.as_ref().map(|old| &*old.head);
@@ -172,14 +173,14 @@ where
                 Some(StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE)
             )
         {
-            return Ok(returned.completed(part, body).await);
+            return Ok(Box::pin(returned.completed(part, body)).await);
         }
         let told = returned.asked.method == Method::HEAD && status == Some(StatusCode::OK);
         match old.or_else(|| returned.trip.found.part.clone()) {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
-                Ok(returned.validated(old).await)
+                Ok(Box::pin(returned.validated(old)).await)
             }
-            Some(old) if told => Ok(returned.told_by_head(old, body).await),
+            Some(old) if told => Ok(Box::pin(returned.told_by_head(old, body)).await),
             _ => Ok(returned.new_response(body, ours)),
         }
     }

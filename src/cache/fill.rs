@@ -5,7 +5,7 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -39,7 +39,7 @@ const OTHERS_WAIT: Duration = Duration::from_secs(3);
 pub(super) struct Fill<S> {
     pub(super) core: Arc<Core<S>>,
     /// With the seat that keeps others from fetching the same, until the response is stored.
-    pub(super) trip: Trip,
+    pub(super) trip: Box<Trip>,
     pub(super) live: Live,
     pub(super) keep: Duration,
     pub(super) length: Option<u64>,
@@ -90,6 +90,7 @@ impl<S: Store> Fill<S> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        let body = pin!(body);
         match self.receive(body, &recorder).await {
             Ok(Some(Received {
                 data,
@@ -122,18 +123,21 @@ impl<S: Store> Fill<S> {
     }
 
     /// All of `body`; nothing when nobody reads it any more.
-    async fn receive<B>(&mut self, body: B, recorder: &Recorder) -> Result<Option<Received>, Broken>
+    async fn receive<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        recorder: &Recorder,
+    ) -> Result<Option<Received>, Broken>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let mut share = self.core.budget.share();
-        let mut body = pin!(body);
         let mut trailers = None;
         let mut last: Option<Bytes> = None;
         let others_wait = self.core.clock.instant() + OTHERS_WAIT;
         loop {
-            if !self.room(recorder).await {
+            if !recorder.keeps() && !Box::pin(self.room(recorder)).await {
                 return Ok(None);
             }
             let frame = match self.trip.found.turn {
@@ -186,9 +190,6 @@ impl<S: Store> Fill<S> {
 
     /// Waits for the readers where bytes are only passed on; `false` when there are none left.
     async fn room(&self, recorder: &Recorder) -> bool {
-        if recorder.keeps() {
-            return true;
-        }
         loop {
             match timeout(PATIENCE, recorder.room()).await {
                 Ok(room) => return room,
@@ -220,7 +221,10 @@ impl<S: Store> Fill<S> {
         let Some(data) = data else {
             return;
         };
-        if let Some(inspect) = core.inspect {
+        // What others read goes to them with the record.
+        if let Some(inspect) = core.inspect
+            && !core.store.is_local()
+        {
             live.verdict.get_or_look(|| inspect(&live.head, &data));
         }
         let payload = Payload::new(data, trailers.map(Arc::unwrap_or_clone))

@@ -30,9 +30,10 @@ impl<B, E> ResponseFuture<B, E> {
         }
     }
 
-    pub(super) fn long(future: impl Future<Output = Answer<B, E>> + Send + 'static) -> Self {
+    /// It is handed over in its box, so that it is not moved into it from further away.
+    pub(super) fn long(future: Pin<Box<dyn Future<Output = Answer<B, E>> + Send>>) -> Self {
         ResponseFuture {
-            way: Way::Long(Box::pin(future)),
+            way: Way::Long(future),
         }
     }
 }

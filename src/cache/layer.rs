@@ -32,7 +32,8 @@ use crate::{
 
 /// Looks at the whole body of a response that is being stored: what it finds goes with the
 /// record, and comes with each response as a [`Verdict`](crate::store::Verdict) among its
-/// extensions.
+/// extensions. In a store of this process alone nobody looks before it is needed: whoever is the
+/// first to need the verdict [looks](crate::store::Verdict::get_or_look), once for all.
 pub type Inspect = fn(&Head, &[u8]) -> bool;
 
 /// Wraps services in a [`Cache`].
@@ -154,7 +155,7 @@ impl<S: Store> Builder<S> {
         self
     }
 
-    /// Has `inspect` look at each body that is stored, once.
+    /// Has `inspect` look at each body that is stored for others, too, once.
     #[must_use]
     pub fn inspect(mut self, inspect: Inspect) -> Self {
         self.core.inspect = Some(inspect);

@@ -31,7 +31,7 @@ use crate::{
 /// A response's head, what was asked, and when.
 pub(super) struct Returned<S> {
     pub(super) core: Arc<Core<S>>,
-    pub(super) trip: Trip,
+    pub(super) trip: Box<Trip>,
     pub(super) asked: request::Parts,
     pub(super) res: response::Parts,
     pub(super) sent: SystemTime,

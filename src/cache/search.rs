@@ -39,18 +39,24 @@ impl<S: Store> Core<S> {
         }
     }
 
-    /// The key to store a response under, with the mark of its path as it is from now on.
-    pub(super) async fn place(&self, trip: &Trip, head: &Head, keep: Duration) -> Key {
-        let asked = trip.exact();
-        if !asked.is_get() {
-            return asked.clone();
+    /// The key to store a response under, where it is not that of its URI, with the mark of its
+    /// path as it is from now on.
+    pub(super) async fn place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Key> {
+        let may_differ = head.search().is_some()
+            || trip.asked.is_some()
+            || self.searches.load(Ordering::Relaxed);
+        match may_differ && trip.exact().is_get() {
+            true => Box::pin(self.other_place(trip, head, keep)).await,
+            false => None,
         }
+    }
+
+    async fn other_place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Key> {
+        let asked = trip.exact();
         let mark = asked.search_mark();
         let Some(rule) = head.search() else {
-            if trip.asked.is_some() || self.searches.load(Ordering::Relaxed) {
-                let _ = self.store.remove(&mark).await;
-            }
-            return asked.clone();
+            let _ = self.store.remove(&mark).await;
+            return None;
         };
         self.searches.store(true, Ordering::Relaxed);
         if trip.asked.is_none() {
@@ -72,7 +78,7 @@ impl<S: Store> Core<S> {
         let keep = search.until.duration_since(now).unwrap_or_default();
         let record = Record::Search(Arc::new(search));
         let _ = self.store.put(&mark, record, keep, seen).await;
-        key
+        Some(key)
     }
 
     /// Forgets what is stored for all URIs that are the same as this one.

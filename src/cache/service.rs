@@ -53,14 +53,14 @@ where
         if let Some(hit) = quick::hit(&self.core, &parts) {
             return ResponseFuture::quick(answer::hit(&self.core, hit));
         }
-        let exchange = Exchange {
+        let exchange = Box::new(Exchange {
             core: Arc::clone(&self.core),
             inner: self.inner.clone(),
             parts,
             body,
             is_spare: false,
-        };
-        ResponseFuture::long(exchange.run())
+        });
+        ResponseFuture::long(Box::pin(exchange.run()))
     }
 }
 

@@ -28,7 +28,7 @@ where
 {
     /// Answers with what is stored. `before` is how many bytes of the whole come before it, where
     /// what is stored is a part.
-    pub(super) fn hit(self, mut res: Response<ResponseBody<R>>, before: u64) -> Answer<I, Q, R> {
+    pub(super) fn hit(self: Box<Self>, mut res: Response<ResponseBody<R>>, before: u64) -> Answer<I, Q, R> {
         if !self.is_spare {
             res.body_mut().keep_spare(|| self.again(before));
         }
@@ -36,7 +36,7 @@ where
     }
 
     /// Asks for the whole, as if nobody had answered yet.
-    fn again(mut self, before: u64) -> Again {
+    fn again(mut self: Box<Self>, before: u64) -> Again {
         Box::new(move || {
             Box::pin(async move {
                 self.is_spare = true;

@@ -192,6 +192,9 @@ impl Record {
     }
 
     fn request(&self, end: End, bytes: u64, error: Option<String>) {
+        if !enabled!(target: REQUEST, Level::INFO) {
+            return;
+        }
         let cache = self.outcome.as_ref().map(ToString::to_string);
         let line = Line {
             method: &self.method,

@@ -3,12 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
     header::{
         ACCEPT_RANGES, AGE, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE,
         TRANSFER_ENCODING,
     },
-    response,
 };
 
 use super::{
@@ -51,60 +50,52 @@ pub(super) struct Exchange {
     pub(super) received: SystemTime,
 }
 
-/// The head of a response that has just arrived.
-pub(super) fn head(policy: &Policy, res: &response::Parts, exchange: Exchange) -> Head {
-    let initial_age = initial_age(&res.headers, exchange);
-    let mut headers = res.headers.clone();
-    // With a transfer coding the length, if there is one, is not to be trusted (RFC 9112 §6.3).
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    build(
-        policy,
-        res.status,
-        res.version,
-        headers,
-        initial_age,
-        exchange.received,
-    )
-}
-
-/// A head of these fields. Takes out of them what is not stored (§3.1).
-pub(super) fn build(
+/// The head of a response that has just arrived with these fields: without those that are not
+/// stored (§3.1).
+pub(super) fn head(
     policy: &Policy,
-    status: StatusCode,
-    version: Version,
-    mut headers: HeaderMap,
-    initial_age: Duration,
-    received: SystemTime,
+    (status, version): (StatusCode, Version),
+    headers: &HeaderMap,
+    exchange: Exchange,
 ) -> Head {
-    let directives = ResponseDirectives::parse(&headers);
-    hop::remove_hop_by_hop(&mut headers);
-    hop::remove_proxy_fields(&mut headers);
-    for name in &directives.unstored {
-        headers.remove(name);
+    let received = exchange.received;
+    let directives = ResponseDirectives::parse(headers);
+    let date = origin_date(headers, received);
+    let initial_age = initial_age(headers, date, exchange);
+    let named = hop::named(headers);
+    let is_named = |name: &HeaderName| named.contains(name) || directives.unstored.contains(name);
+    // With a transfer coding the length, if there is one, is not to be trusted (RFC 9112 §6.3).
+    let is_coded = headers.contains_key(TRANSFER_ENCODING);
+    let mut kept = head::apart(headers, |name| {
+        !(hop::is_hop_by_hop(name)
+            || hop::is_for_proxy(name)
+            || is_named(name)
+            || *name == SET_COOKIE
+            || *name == AGE
+            || *name == DATE && date.is_none()
+            || *name == CONTENT_LENGTH && is_coded)
+    });
+    if date.is_none() {
+        kept.insert(DATE, date::format(received)); // RFC 9110 §6.6.1
     }
-    let sets_cookie = headers.remove(SET_COOKIE).is_some();
-    if origin_date(&headers, received).is_none() {
-        headers.insert(DATE, date::format(received)); // RFC 9110 §6.6.1
-    }
-    let varies = Varies::parse_with(&mut headers, &policy.key_headers);
-    if status == StatusCode::OK && !headers.contains_key(ACCEPT_RANGES) {
+    let varies = Varies::parse_with(&mut kept, &policy.key_headers);
+    if status == StatusCode::OK && !kept.contains_key(ACCEPT_RANGES) {
         // Of what is stored whole, any range can be had (RFC 9110 §14.3).
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        kept.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    let lifetime = lifetime(policy, status, &headers, &directives, initial_age, received);
-    headers.insert(AGE, initial_age.as_secs().into());
+    let lifetime = lifetime(policy, status, &kept, &directives, initial_age, received);
+    kept.insert(AGE, initial_age.as_secs().into());
+    head::add_slots(&mut kept);
     Head {
         varies,
-        search: Rule::parse(&headers),
-        part: Part::of(status, &headers),
-        sets_cookie,
+        search: Rule::parse(&kept),
+        part: Part::of(status, &kept),
+        sets_cookie: headers.contains_key(SET_COOKIE) && !is_named(&SET_COOKIE),
         directives,
         stored: StoredHead {
             status,
             version,
-            headers: head::compact(&headers),
+            headers: kept,
             received,
             initial_age,
             lifetime,
@@ -122,10 +113,9 @@ pub(super) fn expire(head: &Head, now: SystemTime) -> Head {
 }
 
 /// `corrected_initial_age` (§4.2.3), in whole seconds.
-pub(super) fn initial_age(headers: &HeaderMap, exchange: Exchange) -> Duration {
+fn initial_age(headers: &HeaderMap, date: Option<SystemTime>, exchange: Exchange) -> Duration {
     let Exchange { sent, received } = exchange;
-    let date = origin_date(headers, received).unwrap_or(received);
-    let apparent_age = date::since(received, date);
+    let apparent_age = date.map_or(Duration::ZERO, |date| date::since(received, date));
     let response_delay = date::since(received, sent);
     let corrected_age = age(headers).saturating_add(response_delay);
     apparent_age.max(corrected_age).min(MAX_DELTA)
@@ -177,13 +167,12 @@ pub(super) fn stated(
     initial_age: Duration,
     received: SystemTime,
 ) -> (Duration, Source) {
-    let date = origin_date(headers, received).unwrap_or(received);
     if let Some(age) = directives.s_maxage {
         (age, Source::SharedMaxAge)
     } else if let Some(age) = directives.max_age {
         (age, Source::MaxAge)
     } else if directives.target.is_none() && headers.contains_key(EXPIRES) {
-        (until_expiry(headers, date, received), Source::Expires)
+        (until_expiry(headers, received), Source::Expires)
     } else {
         silent(policy, status, headers, directives, initial_age, received)
     }
@@ -191,7 +180,8 @@ pub(super) fn stated(
 
 /// Of several `Expires` the first to come counts; one that cannot be read, `0` above all, has
 /// passed already (§5.3).
-fn until_expiry(headers: &HeaderMap, date: SystemTime, received: SystemTime) -> Duration {
+fn until_expiry(headers: &HeaderMap, received: SystemTime) -> Duration {
+    let date = origin_date(headers, received).unwrap_or(received);
     headers
         .get_all(EXPIRES)
         .iter()

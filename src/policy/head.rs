@@ -206,23 +206,19 @@ impl Head {
     }
 }
 
-/// The same fields, [apart](self::apart), with the slots.
-pub(super) fn compact(headers: &HeaderMap) -> HeaderMap {
-    let mut compact = apart(headers);
-    add_slots(&mut compact);
-    compact
-}
-
-/// The same fields, with all values in one piece of memory of their own: values as they are
-/// received share the buffer that they were read into, and would keep it, body bytes and all.
-pub(crate) fn apart(headers: &HeaderMap) -> HeaderMap {
-    let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-    for value in headers.values() {
+/// The fields whose name `is_kept`, with all values in one piece of memory of their own: values as
+/// they are received share the buffer that they were read into, and would keep it, body bytes and
+/// all.
+pub(crate) fn apart(headers: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let kept = || headers.iter().filter(|(name, _)| is_kept(name));
+    let mut text = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
+    for (_, value) in kept() {
         text.extend_from_slice(value.as_bytes());
     }
     let mut text: Bytes = text.freeze();
-    let mut apart = HeaderMap::with_capacity(headers.len() + Head::ROOM);
-    for (name, value) in headers {
+    // Those that a head has in any case are `Age` and `Accept-Ranges`.
+    let mut apart = HeaderMap::with_capacity(headers.len() + 2 + Head::ROOM);
+    for (name, value) in kept() {
         let bytes = text.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());
@@ -231,7 +227,7 @@ pub(crate) fn apart(headers: &HeaderMap) -> HeaderMap {
     apart
 }
 
-fn add_slots(headers: &mut HeaderMap) {
+pub(super) fn add_slots(headers: &mut HeaderMap) {
     headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
     match headers.entry(CACHE_STATUS) {
         Entry::Vacant(none) => drop(none.insert(Head::SLOT)),

@@ -4,55 +4,47 @@ use http::{
     HeaderMap, HeaderName,
     header::{
         AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_TYPE, DATE, EXPIRES, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRANSFER_ENCODING, UPGRADE, VARY,
+        CONTENT_TYPE, DATE, EXPIRES, HOST, LOCATION, VARY,
     },
 };
 
 use super::{directives::TARGETS, list};
 
-/// Fields for one hop, whether `Connection` names them or not. `Trailer` is not among them: it
+/// Whether a field is for one hop, whether `Connection` names it or not. `Trailer` is not: it
 /// announces fields that are kept with the body.
-const HOP_BY_HOP: [HeaderName; 5] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
+}
 
-/// Fields between a client and its proxy, that a cache must not store (RFC 9111 §3.1).
-const PROXY: [HeaderName; 3] = [
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-];
+/// Whether a field is between a client and its proxy: a cache must not store it (RFC 9111 §3.1).
+pub(super) fn is_for_proxy(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "proxy-authenticate" | "proxy-authentication-info" | "proxy-authorization"
+    )
+}
 
 /// Takes out the fields that are for one connection only, and those that `Connection` names.
-///
-/// A `Connection` that names a field without which the message would be misread, as
-/// `Cache-Control`, is not obeyed in that (RFC 9110 §7.6.1 forbids to send it).
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = list::members(headers, &CONNECTION)
-            .filter_map(|name| HeaderName::from_bytes(name).ok())
-            .filter(|name| !is_vital(name))
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
-    }
-    for name in &HOP_BY_HOP {
+    let mut those = named(headers);
+    those.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    for name in those {
         headers.remove(name);
     }
 }
 
-/// Takes out what is between a client and its proxy.
-pub(super) fn remove_proxy_fields(headers: &mut HeaderMap) {
-    for name in &PROXY {
-        headers.remove(name);
-    }
+/// The fields that `Connection` names: for one connection only.
+///
+/// A `Connection` that names a field without which the message would be misread, as
+/// `Cache-Control`, is not obeyed in that (RFC 9110 §7.6.1 forbids to send it).
+pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    list::members(headers, &CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| !is_vital(name))
+        .collect()
 }
 
 /// Whether a message without this field would mean something else.
@@ -109,14 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn removes_what_is_between_client_and_proxy() {
-        let mut fields = headers(&[
+    fn knows_what_is_between_client_and_proxy() {
+        let those = headers(&[
             ("proxy-authenticate", "a"),
             ("proxy-authentication-info", "b"),
             ("proxy-authorization", "c"),
-            ("www-authenticate", "d"),
         ]);
-        remove_proxy_fields(&mut fields);
-        assert_eq!(fields, headers(&[("www-authenticate", "d")]));
+        assert!(those.keys().all(is_for_proxy));
+        assert!(!is_for_proxy(&http::header::WWW_AUTHENTICATE));
     }
 }

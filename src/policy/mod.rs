@@ -228,7 +228,8 @@ impl Policy {
         sent: SystemTime,
         received: SystemTime,
     ) -> Head {
-        freshness::head(self, res, Exchange { sent, received })
+        let exchange = Exchange { sent, received };
+        freshness::head(self, (res.status, res.version), &res.headers, exchange)
     }
 
     /// Whether this response to this request may be kept, and for how long from `now`.

@@ -4,8 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, IF_MATCH,
-        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
-        SET_COOKIE,
+        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, SET_COOKIE,
     },
     request, response,
 };
@@ -32,14 +31,19 @@ const OF_THE_BYTES: [HeaderName; 6] = [
 /// Conditions for `stored`, in place of the client's own (§4.3.1). A range is taken out as well,
 /// so that the answer is the whole.
 pub(super) fn make_conditional(headers: &mut HeaderMap, stored: Option<&Head>) -> bool {
-    for name in [
-        IF_MATCH,
-        IF_NONE_MATCH,
-        IF_MODIFIED_SINCE,
-        IF_UNMODIFIED_SINCE,
-        IF_RANGE,
-        RANGE,
-    ] {
+    let is_own = |name: &&HeaderName| {
+        matches!(
+            name.as_str(),
+            "if-match"
+                | "if-modified-since"
+                | "if-none-match"
+                | "if-range"
+                | "if-unmodified-since"
+                | "range"
+        )
+    };
+    let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
+    for name in own {
         headers.remove(name);
     }
     let Some(head) = stored else {
@@ -99,7 +103,6 @@ pub(super) fn updated(
     for name in OF_THE_BYTES.iter().chain([&SET_COOKIE]) {
         news.remove(name);
     }
-    let initial_age = freshness::initial_age(&news, exchange);
 
     let mut headers = stored.headers().clone();
     headers.remove(AGE);
@@ -111,14 +114,7 @@ pub(super) fn updated(
         headers.append(name, value.clone());
     }
     let (status, version) = (stored.status(), stored.version());
-    freshness::build(
-        policy,
-        status,
-        version,
-        headers,
-        initial_age,
-        exchange.received,
-    )
+    freshness::head(policy, (status, version), &headers, exchange)
 }
 
 /// Whether the validators of a 304 are the stored ones. One without any answers the question
@@ -157,7 +153,8 @@ pub(super) fn precondition(req: &request::Parts, head: &Head) -> Precondition {
         if !tags.any(|other| has_tag && other.strongly_matches(tag)) {
             return Precondition::Failed;
         }
-    } else if let (Some(since), Some(modified)) = (time(IF_UNMODIFIED_SINCE), head.last_modified())
+    } else if let Some(since) = time(IF_UNMODIFIED_SINCE)
+        && let Some(modified) = head.last_modified()
         && modified > since
     {
         return Precondition::Failed;

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use http::{Request, Response, Version, header, request};
+use http::{Request, Response, Version, header, request, uri::PathAndQuery};
 
 use super::{error::ApiError, fields, origin::Origin};
 
@@ -14,10 +14,8 @@ pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request
         let message = "The path leads out of the origin's.";
         return Err(ApiError::bad_request("bad_request", message));
     }
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
+    let top = PathAndQuery::from_static("/");
+    let target = head.uri.path_and_query().unwrap_or(&top);
     head.uri = origin.uri(target).map_err(|_| {
         let message = "The request's target is longer than larder forwards.";
         ApiError::bad_request("bad_request", message)

@@ -18,6 +18,7 @@ use http::{
     HeaderName, Request, Response, Version,
     header::{HOST, VIA},
     request,
+    uri::PathAndQuery,
 };
 use http_body::Body;
 use http_body_util::Either;
@@ -109,7 +110,7 @@ impl Front {
         draining: Draining,
     ) -> Self {
         let origin = config.origin.clone().and_then(|origin| {
-            let top = Key::of_uri(&origin.uri("/").ok()?);
+            let top = Key::of_uri(&origin.uri(&PathAndQuery::from_static("/")).ok()?);
             let start = top.as_str().strip_suffix('/')?.to_owned();
             Some((origin, start))
         });

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use http::{
     Uri,
-    uri::{Authority, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use url::Url;
 
@@ -74,12 +74,16 @@ impl Origin {
             })
     }
 
-    /// The URI of `path_and_query`, which begins with a slash, at this origin.
-    pub fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+    /// The URI of `target`, which begins with a slash, at this origin.
+    pub fn uri(&self, target: &PathAndQuery) -> Result<Uri, http::Error> {
+        let target = match self.prefix.as_str() {
+            "" => target.clone(),
+            prefix => PathAndQuery::try_from(format!("{prefix}{target}"))?,
+        };
         Uri::builder()
             .scheme(self.scheme.clone())
             .authority(self.authority.clone())
-            .path_and_query(format!("{}{path_and_query}", self.prefix))
+            .path_and_query(target)
             .build()
     }
 
@@ -116,7 +120,7 @@ mod tests {
         assert_eq!(origin.to_string(), "http://api.example.com/v1");
         assert_eq!((origin.host(), origin.port()), ("api.example.com", 80));
         assert_eq!(
-            origin.uri("/a?b=c").unwrap(),
+            origin.uri(&PathAndQuery::from_static("/a?b=c")).unwrap(),
             "http://api.example.com/v1/a?b=c"
         );
     }
@@ -125,7 +129,8 @@ mod tests {
     fn an_address_of_version_6_keeps_its_brackets() {
         let origin = Origin::parse("http://[::1]:8080").unwrap();
         assert_eq!(origin.host(), "[::1]");
-        assert_eq!(origin.uri("/").unwrap(), "http://[::1]:8080/");
+        let top = origin.uri(&PathAndQuery::from_static("/"));
+        assert_eq!(top.unwrap(), "http://[::1]:8080/");
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Payload {
         Payload {
             data,
             rest: None,
-            trailers: trailers.map(|fields| Arc::new(apart(&fields))),
+            trailers: trailers.map(|fields| Arc::new(apart(&fields, |_| true))),
             verdict: Verdict::default(),
         }
     }

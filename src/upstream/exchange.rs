@@ -190,8 +190,11 @@ fn addressed(uri: Uri) -> Result<(Uri, Authority), Error> {
     let Some(authority) = parts.authority.take() else {
         return Err(Error::unaddressed("its URI is not absolute"));
     };
-    let Ok(peer) = without_userinfo(authority.as_str()).parse::<Authority>() else {
-        return Err(Error::unaddressed("its URI names no host"));
+    let peer = match without_userinfo(authority.as_str()) {
+        host if host.len() == authority.as_str().len() => authority,
+        host => host
+            .parse()
+            .map_err(|_| Error::unaddressed("its URI names no host"))?,
     };
     // `http` reads a port beyond 65535 as none, and the default port would be dialled.
     if peer.port().is_none() && peer.as_str().len() > peer.host().len() + 1 {

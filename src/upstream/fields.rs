@@ -2,29 +2,28 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHORIZATION,
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Removes the hop-by-hop fields, and those that `Connection` names.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
-            .filter_map(|name| name.parse().ok())
-            // A peer must not be able to take the framing of the message away.
-            .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
+    let mut those: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        // A peer must not be able to take the framing of the message away.
+        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+        .collect();
+    those.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    for name in those {
         headers.remove(name);
     }
 }

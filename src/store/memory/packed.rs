@@ -38,6 +38,8 @@ pub(super) struct Packed {
 /// In place of the number of a name that has none.
 const SPELLED: u8 = u8::MAX;
 
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
 /// A bit of the length of a value: no value is that long.
 const SENSITIVE: u32 = 1 << 31;
 
@@ -48,13 +50,14 @@ impl Packed {
         let stored = head.stored();
         // The slots come back by themselves.
         let is_slot = |name: &HeaderName, value: &HeaderValue| {
-            name == "x-cache" || (name == CACHE_STATUS && value == Head::SLOT)
+            *name == X_CACHE || (*name == CACHE_STATUS && value == Head::SLOT)
         };
-        let kept = || stored.headers.iter().filter(|(n, v)| !is_slot(n, v));
-        let room =
-            |(name, value): (&HeaderName, &HeaderValue)| 9 + name.as_str().len() + value.len();
-        let mut fields = Vec::with_capacity(kept().map(room).sum());
-        for (name, value) in kept() {
+        let kept = stored.headers.iter().filter(|(n, v)| !is_slot(n, v));
+        // Where it is written first, for it to be copied to no more room than it takes.
+        let mut fields = Vec::with_capacity(1024);
+        let mut count = 0;
+        for (name, value) in kept {
+            count += 1;
             match names::number(name) {
                 Some(number) => fields.put_u8(number),
                 None => {
@@ -69,8 +72,8 @@ impl Packed {
         }
         Packed {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            count: kept().count(),
-            fields: fields.into(),
+            count,
+            fields: fields.as_slice().into(),
             status: stored.status,
             version: stored.version,
             received: stored.received,
