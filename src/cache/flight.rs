@@ -6,14 +6,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::policy::Key;
 
@@ -22,16 +21,28 @@ const SHARDS: usize = 64;
 /// Who is fetching what. `T` is what a lead announces to its followers.
 pub(super) struct Flights<T> {
     shards: [Mutex<HashMap<Key, Flight<T>>>; SHARDS],
-    hasher: RandomState,
     next_id: AtomicU64,
 }
 
 struct Flight<T> {
     id: u64,
     since: u64,
-    landing: watch::Receiver<Option<T>>,
-    /// One for each who waits, and this one.
-    seats: Arc<()>,
+    board: Arc<Board<T>>,
+}
+
+/// What all who sit in a flight look at.
+struct Board<T> {
+    state: Mutex<State<T>>,
+    changed: Notify,
+    /// How many follow.
+    seats: AtomicUsize,
+}
+
+enum State<T> {
+    Waiting,
+    Landed(T),
+    /// The lead has left, and announced nothing.
+    Left,
 }
 
 /// A place in a flight.
@@ -47,13 +58,12 @@ pub(super) struct Lead<T> {
     flights: Arc<Flights<T>>,
     key: Key,
     id: u64,
-    landing: watch::Sender<Option<T>>,
+    board: Arc<Board<T>>,
 }
 
 /// Waits for what the lead announces.
 pub(super) struct Follow<T> {
-    landing: watch::Receiver<Option<T>>,
-    seat: Arc<()>,
+    board: Arc<Board<T>>,
 }
 
 // === impl Flights ===
@@ -62,7 +72,6 @@ impl<T> Flights<T> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Flights {
             shards: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
             next_id: AtomicU64::new(0),
         })
     }
@@ -71,24 +80,26 @@ impl<T> Flights<T> {
     /// last that was seen: a flight from before another one is boarded no more.
     pub(super) fn board(self: &Arc<Self>, key: &Key, since: u64) -> Seat<T> {
         match self.shard(key).entry(key.clone()) {
-            Entry::Occupied(flight) if flight.get().since == since => Seat::Follow(Follow {
-                landing: flight.get().landing.clone(),
-                seat: Arc::clone(&flight.get().seats),
-            }),
+            Entry::Occupied(flight) if flight.get().since == since => {
+                Seat::Follow(Follow::new(&flight.get().board))
+            }
             place => {
-                let (landing, receiver) = watch::channel(None);
+                let board = Arc::new(Board {
+                    state: Mutex::new(State::Waiting),
+                    changed: Notify::new(),
+                    seats: AtomicUsize::new(0),
+                });
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 place.insert_entry(Flight {
                     id,
                     since,
-                    landing: receiver,
-                    seats: Arc::new(()),
+                    board: Arc::clone(&board),
                 });
                 Seat::Lead(Lead {
                     flights: Arc::clone(self),
                     key: key.clone(),
                     id,
-                    landing,
+                    board,
                 })
             }
         }
@@ -98,17 +109,14 @@ impl<T> Flights<T> {
     pub(super) fn follow(&self, key: &Key, since: u64) -> Option<Follow<T>> {
         let shard = self.shard(key);
         let flight = shard.get(key).filter(|flight| flight.since == since)?;
-        Some(Follow {
-            landing: flight.landing.clone(),
-            seat: Arc::clone(&flight.seats),
-        })
+        Some(Follow::new(&flight.board))
     }
 
     /// Lets nobody board the flights that `which` picks any more. Who sits in one already stays.
     /// `which` is told what was announced, if anything was.
     pub(super) fn close(&self, which: impl Fn(&Key, Option<&T>) -> bool) {
         for shard in &self.shards {
-            lock(shard).retain(|key, flight| !which(key, flight.landing.borrow().as_ref()));
+            lock(shard).retain(|key, flight| !which(key, lock(&flight.board.state).landing()));
         }
     }
 
@@ -117,14 +125,30 @@ impl<T> Flights<T> {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
+    /// Which of them it is may be guessed: it shares the lock with others, and nothing else.
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
-        lock(&self.shards[self.hasher.hash_one(key) as usize % SHARDS])
+        let tail = key.as_str().bytes().rev().take(8);
+        let place = tail.fold(0usize, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        lock(&self.shards[place % SHARDS])
     }
 }
 
-/// A map is whole between any two statements here, so a poisoned lock is still a good one.
+/// What is locked is whole between any two statements here, so a poisoned lock is still a good one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl State ===
+
+impl<T> State<T> {
+    fn landing(&self) -> Option<&T> {
+        match self {
+            State::Landed(landing) => Some(landing),
+            State::Waiting | State::Left => None,
+        }
+    }
 }
 
 // === impl Lead ===
@@ -132,7 +156,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<T> Lead<T> {
     /// Tells all followers, those who wait and those who board later.
     pub(super) fn announce(&self, landing: T) {
-        self.landing.send_replace(Some(landing));
+        *lock(&self.board.state) = State::Landed(landing);
+        self.board.changed.notify_waiters();
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -142,11 +167,11 @@ impl<T> Lead<T> {
     /// Lets nobody board any more.
     pub(super) fn close(&self) {
         let mut shard = self.flights.shard(&self.key);
-        if shard
-            .get(&self.key)
-            .is_some_and(|flight| flight.id == self.id)
+        if let Some(flight) = shard.remove(&self.key)
+            && flight.id != self.id
         {
-            shard.remove(&self.key);
+            // It was closed before, and this is its successor.
+            shard.insert(self.key.clone(), flight);
         }
     }
 }
@@ -154,23 +179,53 @@ impl<T> Lead<T> {
 impl<T> Drop for Lead<T> {
     fn drop(&mut self) {
         self.close();
+        let mut state = lock(&self.board.state);
+        if state.landing().is_none() {
+            *state = State::Left;
+            drop(state);
+            self.board.changed.notify_waiters();
+        }
     }
 }
 
 // === impl Follow ===
 
+impl<T> Follow<T> {
+    fn new(board: &Arc<Board<T>>) -> Self {
+        board.seats.fetch_add(1, Ordering::Relaxed);
+        Follow {
+            board: Arc::clone(board),
+        }
+    }
+}
+
 impl<T: Clone> Follow<T> {
     /// How many wait, this one among them, unless all is announced already.
     pub(super) fn waiting(&self) -> usize {
-        match *self.landing.borrow() {
-            Some(_) => 0,
-            None => Arc::strong_count(&self.seat) - 1,
+        match *lock(&self.board.state) {
+            State::Landed(_) => 0,
+            State::Waiting | State::Left => self.board.seats.load(Ordering::Relaxed),
         }
     }
 
     /// What the lead announced, or `None` when it left without a word.
-    pub(super) async fn landing(mut self) -> Option<T> {
-        self.landing.wait_for(Option::is_some).await.ok()?.clone()
+    pub(super) async fn landing(self) -> Option<T> {
+        loop {
+            // From here on it is woken, also by what changes before it waits.
+            let changed = self.board.changed.notified();
+            match &*lock(&self.board.state) {
+                State::Waiting => {}
+                State::Landed(landing) => return Some(landing.clone()),
+                State::Left => return None,
+            }
+            changed.await;
+        }
+    }
+}
+
+impl<T> Drop for Follow<T> {
+    fn drop(&mut self) {
+        self.board.seats.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

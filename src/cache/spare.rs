@@ -28,7 +28,11 @@ where
 {
     /// Answers with what is stored. `before` is how many bytes of the whole come before it, where
     /// what is stored is a part.
-    pub(super) fn hit(self: Box<Self>, mut res: Response<ResponseBody<R>>, before: u64) -> Answer<I, Q, R> {
+    pub(super) fn hit(
+        self: Box<Self>,
+        mut res: Response<ResponseBody<R>>,
+        before: u64,
+    ) -> Answer<I, Q, R> {
         if !self.is_spare {
             res.body_mut().keep_spare(|| self.again(before));
         }

@@ -210,15 +210,16 @@ impl Head {
 /// they are received share the buffer that they were read into, and would keep it, body bytes and
 /// all.
 pub(crate) fn apart(headers: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let kept = || headers.iter().filter(|(name, _)| is_kept(name));
-    let mut text = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
-    for (_, value) in kept() {
+    let mut kept = Vec::with_capacity(headers.len());
+    kept.extend(headers.iter().filter(|(name, _)| is_kept(name)));
+    let mut text = BytesMut::with_capacity(kept.iter().map(|(_, value)| value.len()).sum());
+    for (_, value) in &kept {
         text.extend_from_slice(value.as_bytes());
     }
     let mut text: Bytes = text.freeze();
     // Those that a head has in any case are `Age` and `Accept-Ranges`.
     let mut apart = HeaderMap::with_capacity(headers.len() + 2 + Head::ROOM);
-    for (name, value) in kept() {
+    for (name, value) in kept {
         let bytes = text.split_to(value.len());
         let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
         copy.set_sensitive(value.is_sensitive());

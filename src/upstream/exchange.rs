@@ -9,7 +9,10 @@ use http::{
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, Client, connect::capture_connection};
+use hyper_util::client::legacy::{
+    self, Client,
+    connect::{CaptureConnection, capture_connection},
+};
 use tokio::sync::watch;
 
 use super::{
@@ -32,6 +35,7 @@ pub(super) struct Exchange {
 /// A request as it will be sent.
 pub(super) struct Outgoing {
     request: Request<RequestBody>,
+    interims: Option<Interims>,
     peer: Authority,
     progress: Option<watch::Receiver<Progress>>,
 }
@@ -42,6 +46,7 @@ impl Exchange {
     pub(super) async fn run(&self, outgoing: Outgoing) -> Result<Response<Body>, Error> {
         let Outgoing {
             mut request,
+            interims,
             peer,
             progress,
         } = outgoing;
@@ -50,7 +55,7 @@ impl Exchange {
             headers.insert(header::PROXY_AUTHORIZATION, authorization);
         }
         let read_by_proxy = self.proxies.reads(request.uri());
-        let answer = within(self.timeout, progress, self.send(request)).await;
+        let answer = within(self.timeout, progress, self.send(request, interims)).await;
         let mut response = answer.map_err(|error| Error::new(&peer, error))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let what = "it switched protocols unasked";
@@ -73,16 +78,17 @@ impl Exchange {
     /// the request arrived (RFC 9112 §9.3.1). Only what is safe and has no body is sent twice.
     async fn send(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
+        interims: Option<Interims>,
     ) -> Result<Response<Incoming>, BoxError> {
-        let connection = capture_connection(&mut request);
         let again = replay(&request);
-        let mut response = match (self.client.request(request).await, again) {
-            (Err(error), Some(again)) if closed_while_kept(&error) => {
-                self.client.request(again).await
-            }
-            (answer, _) => answer,
-        }?;
+        let (mut answer, mut connection) = self.attempt(request, interims.clone()).await;
+        if let (Err(error), Some(again)) = (&answer, again)
+            && closed_while_kept(error)
+        {
+            (answer, connection) = self.attempt(again, interims).await;
+        }
+        let mut response = answer?;
         Mark::answered(response.extensions_mut());
         if let Err(what) = fields::check_framing(response.headers()) {
             // Nobody knows where the next response begins on it.
@@ -92,6 +98,19 @@ impl Exchange {
             return Err(Failure::new(ErrorKind::Protocol, what).into());
         }
         Ok(response)
+    }
+
+    /// Sends a request once. Beside the answer: the connection that it came on.
+    async fn attempt(
+        &self,
+        mut request: Request<RequestBody>,
+        interims: Option<Interims>,
+    ) -> (Result<Response<Incoming>, legacy::Error>, CaptureConnection) {
+        if let Some(interims) = interims {
+            interims.listen(&mut request);
+        }
+        let connection = capture_connection(&mut request);
+        (self.client.request(request).await, connection)
     }
 }
 
@@ -133,7 +152,6 @@ fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
 
@@ -172,12 +190,9 @@ impl Outgoing {
             let chunked = HeaderValue::from_static("chunked");
             parts.headers.insert(header::TRANSFER_ENCODING, chunked);
         }
-        let mut request = Request::from_parts(parts, body);
-        if let Some(interims) = extensions.remove::<Interims>() {
-            interims.listen(&mut request);
-        }
         Ok(Outgoing {
-            request,
+            request: Request::from_parts(parts, body),
+            interims: extensions.remove(),
             peer,
             progress,
         })
