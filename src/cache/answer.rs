@@ -125,6 +125,16 @@ pub(super) fn senseless<B>(outcome: Outcome) -> Response<ResponseBody<B>> {
     res
 }
 
+/// 502: what the request waited for failed, and was not only its own to fail.
+pub(super) fn failed<B>(why: Forward) -> Response<ResponseBody<B>> {
+    let outcome = Outcome {
+        collapsed: true,
+        detail: Some(Reason::Failed.word()),
+        ..Outcome::forwarded(why)
+    };
+    senseless(outcome)
+}
+
 /// 503: as many wait for the fetch as may.
 pub(super) fn too_many<B>(why: Forward) -> Response<ResponseBody<B>> {
     let mut res = empty(StatusCode::SERVICE_UNAVAILABLE);

@@ -68,6 +68,8 @@ pub(super) enum Landing {
     /// Nothing that others can use: each fetches for itself.
     Alone,
 }
+    /// There was no answer at all. `usual`: nothing in the request is such as may be the reason.
+    Failed { usual: bool },
 
 /// A storable response whose body is being received.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use tower::{BoxError, Service, ServiceExt};
 use super::{
     answer,
     body::ResponseBody,
-    core::{Asking, Core, Found, credentials},
+    core::{Asking, Core, Found, Landing, credentials},
     fetch::{Trip, asked},
     flight::{self, Seat},
     gate::Ticket,
@@ -29,6 +29,9 @@ use crate::{
     policy::{Admit, Head, Keep, Key, Reason, Vary},
     store::{Ask, Record, Seen, Store, Turn},
 };
+
+/// How often a request goes on to wait, or to lead, when a fetch that it waited for came to nothing.
+const NEW_FLIGHTS: u32 = 1;
 
 /// How often a request waits for another's fetch that takes long, elsewhere: each time, they show
 /// anew that they are at it.
@@ -165,6 +168,7 @@ where
         let mut about: Option<Key> = None;
         let mut held: Option<flight::Lead<_>> = None;
         let mut waits = WAITS;
+        let mut new_flights = NEW_FLIGHTS;
         loop {
             let asking = match &about {
                 _ if !asks => Asking::Nobody,
@@ -279,9 +283,11 @@ where
                 }
                 Seat::Follow(follow) => {
                     let waits = follow.waiting() > 0;
-                    let Some(landing) = follow.landing().await else {
-                        continue; // the lead has left: one of us leads now
-                    };
+                    let landing = follow.landing().await;
+                    if matches!(landing, None | Some(Landing::Failed { .. })) && new_flights > 0 {
+                        new_flights -= 1;
+                        continue; // one of us leads now
+                    }
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
                     match share::share(&core, &self.parts, landing, (why, waits), mark) {
                         Shared::Answer(res) => return self.hit(*res, 0),

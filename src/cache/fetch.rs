@@ -9,7 +9,7 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::{
     answer,
-    core::{Core, Found, Landing},
+    core::{Core, Found, Landing, credentials},
     exchange::{Answer, Exchange},
     flight::Lead,
     gate::Ticket,
@@ -65,6 +65,15 @@ impl Trip {
     pub(super) fn announce(&self, landing: Landing) {
         if let Some(lead) = &self.lead {
             lead.announce(landing);
+        }
+    }
+
+    /// Tells those who wait that there was no answer. They may go on to another flight of the same
+    /// key, so this one is closed before.
+    fn has_failed(&self, usual: bool) {
+        if let Some(lead) = &self.lead {
+            lead.close();
+            lead.announce(Landing::Failed { usual });
         }
     }
 
@@ -155,7 +164,7 @@ where
         let (res, body) = match result {
             Ok(res) => res.into_parts(),
             Err(error) => {
-                trip.announce(Landing::Alone);
+                trip.has_failed(core.policy.is_usual(&asked) && !credentials(&asked));
                 return Err(error);
             }
         };

@@ -3,6 +3,14 @@
 //! Knows nothing of HTTP. Cancellation is local: a follower that is dropped changes nothing; a
 //! lead that is dropped before it announced anything wakes its followers, who board again, and
 //! one of them leads.
+//!
+//! The same where a fetch brings no answer at all: a connection that was cut is worth one fetch
+//! more, made by one for all. But they board only once more, or each could wait behind one that
+//! fails after another. Who was let down twice is told so where the second fetch failed: what
+//! would they hear who ask a thousand times what is silent? They ask for themselves, all at once,
+//! where the one who led has left, or where something in its request may be what the origin fails
+//! at: else who can provoke a failure could have all others served it. So nobody waits for more
+//! than two fetches of others, and the origin is asked by one at a time for as long as it fails.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

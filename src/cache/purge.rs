@@ -61,7 +61,7 @@ pub(super) fn concerns_flight(purge: &Purge, key: &Key, landing: Option<&Landing
     match landing {
         Some(Landing::Live(live)) => purge.concerns(key, &live.head),
         Some(Landing::Stored(entry) | Landing::Stale(entry)) => purge.concerns(key, &entry.head),
-        Some(Landing::Alone) => false,
+        Some(Landing::Alone | Landing::Failed { .. }) => false,
         None => purge.may_concern(key),
     }
 }

@@ -29,18 +29,22 @@ pub(super) enum Shared<R> {
     Nothing,
 }
 
-/// Shares `landing` with a request that was forwarded because of `why`, perhaps has waited for it,
+/// Shares `landing`, if there is any, with a request that was forwarded because of `why`, perhaps has waited for it,
 /// and has looked by `mark` already.
 pub(super) fn share<S: Store, R>(
     core: &Core<S>,
     req: &request::Parts,
-    landing: Landing,
+    landing: Option<Landing>,
     (why, waited): (Forward, bool),
     mark: Option<&Arc<Vary>>,
 ) -> Shared<R> {
     let now = core.clock.now();
-    let answer = match &landing {
-        Landing::Alone => None,
+    let Some(landing) = &landing else {
+        return Shared::Nothing;
+    };
+    let answer = match landing {
+        Landing::Failed { usual: true } => Some(answer::failed(why)),
+        Landing::Failed { usual: false } | Landing::Alone => None,
         Landing::Stored(entry) => {
             let usable = reusable(core.policy.reuse(&entry.head, req, now));
             usable.map(|(age, ttl)| answer::entry(core, req, entry, age, collapsed(why, ttl)))

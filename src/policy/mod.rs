@@ -297,6 +297,11 @@ impl Policy {
         range::select(req, head, len)
     }
 
+    /// Whether nothing that the request says beside its key is such as may make an origin fail.
+    pub fn is_usual(&self, req: &request::Parts) -> bool {
+        storing::is_usual(&req.headers, &Varies::No)
+    }
+
     /// Whether the request wants all bytes, though it says so as a range (`bytes=0-`): the whole
     /// may be fetched for it at no greater cost.
     pub fn is_range_of_all(&self, req: &request::Parts) -> bool {

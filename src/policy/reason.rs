@@ -44,6 +44,8 @@ pub enum Reason {
     Busy,
     /// As many requests wait for the same fetch as may.
     Waiting,
+    /// The fetch that was waited for failed, and the one after it too.
+    Failed,
     /// It was purged while it was being fetched.
     Purged,
     /// The request said `only-if-cached`, and nothing stored could answer.
@@ -73,6 +75,7 @@ impl Reason {
             Reason::TooLarge => "too-large",
             Reason::Busy => "busy",
             Reason::Waiting => "waiting",
+            Reason::Failed => "failed",
             Reason::Purged => "purged",
             Reason::OnlyIfCached => "only-if-cached",
         }

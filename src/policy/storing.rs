@@ -184,7 +184,7 @@ fn check_provoked(req: &request::Parts, head: &Head, why: &mut impl Witness) -> 
 /// Whether nothing that the request says, and that is no part of the key, is such as may make an
 /// origin fail: fields that no registry knows and some origins heed (`X-…`), those about content or
 /// a way of transfer that the request does not have, and whatever is of unusual length or look.
-fn is_usual(headers: &HeaderMap, varies: &Varies) -> bool {
+pub(super) fn is_usual(headers: &HeaderMap, varies: &Varies) -> bool {
     const LENGTH: usize = 1024;
     const UNUSUAL: [HeaderName; 11] = [
         CONTENT_DISPOSITION,

@@ -179,6 +179,10 @@ where
                     let outcome = outcome.clone();
                     rescued(too_many(), outcome, *this.head).map(Either::Left)
                 }
+                Some(outcome) if has_failed(&response, outcome) => {
+                    let outcome = outcome.clone();
+                    rescued(failed(), outcome, *this.head).map(Either::Left)
+                }
                 _ => response.map(Either::Right),
             },
             Err(error) => {
@@ -200,6 +204,19 @@ fn is_not_cached<B>(response: &Response<B>, outcome: &Outcome) -> bool {
 /// Whether the cache itself refused: too many wait for the same fetch.
 fn is_turned_away<B>(response: &Response<B>, outcome: &Outcome) -> bool {
     response.status() == StatusCode::SERVICE_UNAVAILABLE && outcome.detail == Some("waiting")
+}
+
+/// Whether the cache tells of what another's fetch came to.
+fn has_failed<B>(response: &Response<B>, outcome: &Outcome) -> bool {
+    response.status() == StatusCode::BAD_GATEWAY && outcome.detail == Some("failed")
+}
+
+fn failed() -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_GATEWAY,
+        "upstream_failed",
+        "The upstream gave no answer to two requests for the same, which this one waited for.",
+    )
 }
 
 fn too_many() -> ApiError {
@@ -272,23 +289,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_cache_refuses_is_said_in_the_same_shape() {
-        let refusing = service_fn(|_: Request<()>| async {
-            let outcome = Outcome {
-                detail: Some("only-if-cached"),
-                ..Outcome::default()
-            };
-            let response = Response::builder().status(504).extension(outcome);
-            let body = Empty::<bytes::Bytes>::new();
-            Ok::<_, Infallible>(response.body(body).expect("this is a response"))
-        });
-        let request = Request::get("/").body(()).unwrap();
-        let response = RescueLayer.layer(refusing).oneshot(request).await.unwrap();
-        assert_eq!(
-            response.headers()["cache-status"],
-            "larder; detail=only-if-cached"
-        );
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(String::from_utf8_lossy(&body).contains("not_cached"));
+        for (status, detail, code) in [
+            (504, "only-if-cached", "not_cached"),
+            (503, "waiting", "too_many_waiting"),
+            (502, "failed", "upstream_failed"),
+        ] {
+            let refusing = service_fn(move |_: Request<()>| async move {
+                let outcome = Outcome {
+                    detail: Some(detail),
+                    ..Outcome::default()
+                };
+                let response = Response::builder().status(status).extension(outcome);
+                let body = Empty::<bytes::Bytes>::new();
+                Ok::<_, Infallible>(response.body(body).expect("this is a response"))
+            });
+            let request = Request::get("/").body(()).unwrap();
+            let response = RescueLayer.layer(refusing).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status);
+            let story = &response.headers()["cache-status"];
+            assert_eq!(*story, format!("larder; detail={detail}"));
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(String::from_utf8_lossy(&body).contains(code));
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod explaining;
+mod failing;
 mod growing;
 mod methods;
 mod parts;

@@ -1,5 +1,7 @@
 //! Upstreams that are not there, break off, or are too slow: 502 and 504, and nothing is kept.
 
+use std::sync::Arc;
+
 use crate::support::{
     origin::{Origin, Raw, Then, nobody},
     proxy::{Larder, request, soon},
@@ -66,6 +68,35 @@ async fn who_is_too_slow_is_a_504() {
     let origin = Raw::sending("", Then::Stay).await;
     let larder = Larder::before(&origin.url(), &["--timeout=0.1"]).await;
     both_say(&larder, 504, "upstream_timeout").await;
+}
+
+/// Those who wait for the same answer do not each wait for the origin by themselves.
+#[tokio::test]
+async fn a_herd_before_who_is_too_slow_is_told_so_together() {
+    const SIZE: usize = 40;
+    let origin = Raw::sending("", Then::Stay).await;
+    let larder = Arc::new(Larder::before(&origin.url(), &["--timeout=1"]).await);
+    let herd = (0..SIZE).map(|_| {
+        let larder = Arc::clone(&larder);
+        async move { larder.get("/x").await }
+    });
+    let herd: tokio::task::JoinSet<_> = herd.collect();
+    let mut told = Vec::new();
+    for answer in herd.join_all().await {
+        let story = answer.header("cache-status");
+        assert!(story.starts_with("larder; fwd="), "{story}");
+        told.push(answer.error());
+    }
+    let count = |status, code: &str| {
+        let error = (status, code.to_owned());
+        told.iter().filter(|told| **told == error).count()
+    };
+    let (asked, failed) = (
+        count(504, "upstream_timeout"),
+        count(502, "upstream_failed"),
+    );
+    assert_eq!((asked, asked + failed), (origin.seen().len(), SIZE));
+    assert!(asked < SIZE / 2, "{told:?}");
 }
 
 #[tokio::test]
