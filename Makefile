@@ -54,9 +54,9 @@ demo: ## a small shop that takes 300 ms for each answer, and larder in front of 
 	$(CARGO) build --release --bin larder --example shop
 	@sh examples/demo.sh
 
-soak: ## what attacks on memory and time do to larder, in a table; SCALE=0.01 is a short one
+soak: ## what attacks on memory and time do to larder, in a table; SCALE=0.01 is a short one, ONLY=slow picks cases
 	$(CARGO) build --release --bin larder --example soak
-	@ulimit -n "$$(ulimit -H -n)"; ./target/release/examples/soak ./target/release/larder $(SCALE)
+	@ulimit -n "$$(ulimit -H -n)"; ./target/release/examples/soak ./target/release/larder $(SCALE) $(ONLY)
 
 setup:
 	@sh tests/setup.sh

@@ -1,5 +1,6 @@
 //! Attacks a larder with what uses up memory and time, and prints what that did to it: its peak
-//! RSS, and how long other clients waited meanwhile. `make soak` runs it; `SCALE` makes it smaller.
+//! RSS, and how long other clients waited meanwhile. `make soak` runs it; `SCALE` makes it smaller,
+//! and `ONLY` picks the cases whose names contain it.
 
 mod attack;
 mod origin;
@@ -33,8 +34,9 @@ const OTHER_FILES: usize = 200;
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
-    let larder = args.next().ok_or("soak PATH-OF-LARDER [SCALE]")?;
+    let larder = args.next().ok_or("soak PATH-OF-LARDER [SCALE [ONLY]]")?;
     let scale: f64 = args.next().map_or(Ok(1.0), |scale| scale.parse())?;
+    let only = args.next().unwrap_or_default();
     let files = open_files()?.saturating_sub(OTHER_FILES).max(1);
     let attackers = tokio::runtime::Runtime::new()?;
     let origin = attackers.block_on(origin::start())?;
@@ -46,6 +48,9 @@ fn main() -> Result<(), Failure> {
     for case in CASES {
         let count = ((case.count() as f64 * scale) as usize).max(1);
         let count = count.min(case.most(files));
+        if !case.name(count).contains(&only) {
+            continue;
+        }
         let served = Served::start(&larder, origin)?;
         let others = Others::of(served.address)?;
         let since = Instant::now();

@@ -84,6 +84,10 @@ use crate::{
 const BACKLOG: u32 = 4096;
 
 /// A proxy that listens, and does not serve yet.
+/// Bytes for a client that the system takes before it has sent those before them.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
+
 #[derive(Debug)]
 pub struct Proxy {
     config: Config,
@@ -291,9 +295,22 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+    keep_little_unsent(&socket)?;
 }
 
 /// The events that tell an operator what was started.
+/// What is accepted from this socket has little of what was not sent yet in the system's memory:
+/// else that is megabytes for each client that does not read. What is on the way does not count.
+#[cfg(target_os = "linux")]
+fn keep_little_unsent(socket: &TcpSocket) -> io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_little_unsent(_: &TcpSocket) -> io::Result<()> {
+    Ok(())
+}
+
 fn announce(config: &Config, access: &Access, (main, controls): (SocketAddr, SocketAddr)) {
     let redis =
         (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());

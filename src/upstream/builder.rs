@@ -25,6 +25,16 @@ use super::{
 /// close theirs.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// What is read ahead of a body over HTTP/1, and the longest head of a response.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// The same of a body over HTTP/2.
+const STREAM_WINDOW: u32 = 512 * 1024;
+
+/// What is read ahead of all bodies on one HTTP/2 connection: more than all of its streams would
+/// fill, so that those whose readers are slow do not hold up the others.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
 /// A timeout beyond this would overflow the clock's arithmetic, and nobody waits for it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -146,6 +156,9 @@ impl Builder {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
+            .http1_max_buf_size(READ_AHEAD)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             // Finds out that the other side of an HTTP/2 connection is gone while requests wait.
             .http2_keep_alive_interval(Duration::from_secs(20))
             .build(Connector {

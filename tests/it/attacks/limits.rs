@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::proxy::{Proxy, config::Config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::Notify,
 };
 
@@ -182,13 +182,17 @@ async fn who_does_not_read_is_not_waited_for() {
     let origin = Origin::at_once(|_, _| respond(200, &[], vec![b'x'; 30 << 20])).await;
     let flags = ["--timeout=0.3", "--max-object=1MiB"];
     let larder = Larder::before(&origin.url(), &flags).await;
-    let mut stream = TcpStream::connect(larder.address).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut stream = socket.connect(larder.address).await.unwrap();
     let request = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
     stream.write_all(request).await.unwrap();
     counted(&larder, "refused_slow_readers", 1).await;
     let mut read = Vec::new();
     let _ = soon(stream.read_to_end(&mut read)).await;
-    assert!(read.len() < 30 << 20);
+    // That is what was on the way, of which the system keeps little.
+    let most = if cfg!(target_os = "linux") { 1 } else { 29 };
+    assert!(read.len() < most << 20, "{}", read.len());
 }
 
 #[tokio::test]

@@ -90,6 +90,23 @@ async fn malformed_heads() {
 }
 
 #[tokio::test]
+async fn heads_that_do_not_end() {
+    let field = format!("X: {}\r\n", "x".repeat(3000));
+    for (fields, status) in [(20, 200), (60, 502)] {
+        let end = "Content-Length: 0\r\n\r\n";
+        let bytes = format!("HTTP/1.1 200 OK\r\n{}{end}", field.repeat(fields));
+        let mut origin = Hostile::sending(bytes).await;
+        let larder = Larder::before(&origin.url, &["--timeout=5"]).await;
+        let answer = larder.get("/x").await;
+        assert_eq!(answer.status, status, "{fields}");
+        if status == 502 {
+            assert_eq!(answer.error().1, "upstream_protocol");
+            soon(origin.closed.recv()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn malformed_status_lines() {
     for line in [
         "HTTP/1.1 20 OK",

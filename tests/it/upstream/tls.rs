@@ -25,6 +25,9 @@ fn roots(authority: &Authority) -> Vec<CertificateDer<'static>> {
     read_pem(path).unwrap()
 }
 
+/// What the path `/large` is answered with.
+const LARGE: usize = 4 << 20;
+
 /// An HTTPS server for `localhost` that speaks `protocol` and answers with its version.
 async fn serve(authority: &Authority, protocol: &'static str) -> u16 {
     let key = KeyPair::generate().unwrap();
@@ -53,8 +56,11 @@ async fn serve(authority: &Authority, protocol: &'static str) -> u16 {
                 };
                 let io = TokioIo::new(stream);
                 let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
-                    let version = format!("{:?}", request.version());
-                    Ok::<_, io::Error>(Response::new(Full::new(Bytes::from(version))))
+                    let body = match request.uri().path() {
+                        "/large" => vec![b'x'; LARGE],
+                        _ => format!("{:?}", request.version()).into_bytes(),
+                    };
+                    Ok::<_, io::Error>(Response::new(Full::new(Bytes::from(body))))
                 });
                 // How the connection ends is the client's business.
                 let _ = if protocol == "h2" {
@@ -91,6 +97,27 @@ async fn both_versions_are_spoken_as_the_server_chooses() {
             let response = upstream.call(request).await.unwrap();
             assert_eq!(text(response).await.unwrap(), version);
         }
+    }
+}
+
+/// They share a connection, and what is not read of them is not what others may send on it.
+#[tokio::test]
+async fn bodies_that_nobody_reads_do_not_hold_up_others() {
+    let authority = authority();
+    let port = serve(&authority, "h2").await;
+    let mut upstream = upstream(port, roots(&authority));
+    let mut unread = Vec::new();
+    for _ in 0..20 {
+        let request = get(&format!("https://localhost:{port}/large"));
+        unread.push(upstream.call(request).await.unwrap());
+        // After some of them, each of these would find no room left.
+        let request = get(&format!("https://localhost:{port}/"));
+        let response = upstream.call(request).await.unwrap();
+        assert_eq!(text(response).await.unwrap(), "HTTP/2.0");
+    }
+    for response in unread {
+        let body = text(response).await.unwrap();
+        assert_eq!(body.len(), LARGE);
     }
 }
 
