@@ -51,8 +51,9 @@ pub(super) struct Core<S> {
     pub(super) searches: AtomicBool,
     pub(super) budget: Arc<Budget>,
     pub(super) max_waiting: usize,
-    /// How often [`Self::max_waiting`] and the budget were met.
+    /// How often [`Self::max_waiting`], [`Self::max_object`] and the budget were met.
     pub(super) turned_away: AtomicU64,
+    pub(super) over_size: AtomicU64,
     pub(super) over_budget: AtomicU64,
 }
 
@@ -67,9 +68,9 @@ pub(super) enum Landing {
     Stale(Entry),
     /// Nothing that others can use: each fetches for itself.
     Alone,
-}
     /// There was no answer at all. `usual`: nothing in the request is such as may be the reason.
     Failed { usual: bool },
+}
 
 /// A storable response whose body is being received.
 #[derive(Clone)]

@@ -205,8 +205,8 @@ impl<S: Store> Fill<S> {
             let now = self.core.clock.now();
             self.core.shy.remember(&self.trip.key, false, now);
             self.trip.is_in_vain(false);
-        }
-        if !too_large {
+            self.core.over_size.fetch_add(1, Ordering::Relaxed);
+        } else {
             self.core.over_budget.fetch_add(1, Ordering::Relaxed);
         }
         self.trip.lead = None;

@@ -94,6 +94,7 @@ impl<S: Store> CacheLayer<S> {
                 budget: Budget::new(Self::MAX_IN_FLIGHT),
                 max_waiting: Self::MAX_WAITING,
                 turned_away: AtomicU64::new(0),
+                over_size: AtomicU64::new(0),
                 over_budget: AtomicU64::new(0),
             },
         }
@@ -306,6 +307,11 @@ impl<S: Store> CacheHandle<S> {
     /// How many requests were answered with 503 because too many waited already.
     pub fn turned_away(&self) -> u64 {
         self.core.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// How many bodies were not stored because they are larger than may be stored.
+    pub fn over_size(&self) -> u64 {
+        self.core.over_size.load(Ordering::Relaxed)
     }
 
     /// How many bodies were not stored because those that were being received took up all room.

@@ -1,7 +1,7 @@
 //! What becomes of the origin's answer.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -191,6 +191,7 @@ impl<S: Store> Returned<S> {
         match core.policy.keep(asked, &head, self.received) {
             Keep::No(reason) => self.pass(reason, unmet, body),
             Keep::For(_) if length.is_some_and(|length| length > core.max_object) => {
+                core.over_size.fetch_add(1, Ordering::Relaxed);
                 self.pass(Reason::TooLarge, unmet, body)
             }
             Keep::For(keep) => self.store(head, keep, length, unmet, body, ours),

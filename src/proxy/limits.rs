@@ -21,7 +21,7 @@ pub struct Limits {
     pub target: u64,
     /// Fields of a request.
     pub fields: usize,
-    /// For a head, from its first byte to its last.
+    /// For a head, from its first byte to its last, and for a TLS handshake.
     pub head_time: Duration,
     /// For a connection on which nothing is asked.
     pub idle_time: Duration,

@@ -246,11 +246,12 @@ where
         Some(tls) => {
             let (stream, h2) = tokio::select! {
                 biased;
-                accepted = tls.accept(stream) => accepted?,
+                accepted = tls.accept(stream, time) => accepted?,
                 () = begun => return Ok(()),
             };
             speak(stream, h2, service, speaking).await
         }
+            let time = speaking.bounds.limits.head_time;
         None => {
             let h2 = tokio::select! {
                 biased;

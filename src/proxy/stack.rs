@@ -54,11 +54,13 @@ impl Parts {
         metrics.gauge("flights", "Fetches that others may wait for", move || {
             i64::try_from(flights.flights()).unwrap_or(i64::MAX)
         });
-        let (waited, filled) = (cache.handle(), cache.handle());
+        let (waited, filled, grown) = (cache.handle(), cache.handle(), cache.handle());
         let help = "Requests that were not let wait for another's fetch";
         metrics.counter("refused_waiting", help, move || waited.turned_away());
         let help = "Bodies that were not stored because others took up all room";
         metrics.counter("refused_fills", help, move || filled.over_budget());
+        let help = "Bodies that were not stored because they are too large";
+        metrics.counter("refused_objects", help, move || grown.over_size());
         Ok(Parts {
             metrics,
             cache,

@@ -27,9 +27,6 @@ pub(super) use self::pinned::connect;
 use super::{config::TlsFiles, error::ApiError};
 use crate::clock::Clock;
 
-/// How long a client may take for its part of the handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 const H2: &[u8] = b"h2";
 
 /// Accepts with the certificate of the moment. Clones have the same one.
@@ -60,10 +57,11 @@ pub(super) fn open(files: &TlsFiles) -> Result<(Tls, Reload), String> {
 // === impl Tls ===
 
 impl Tls {
-    /// Shakes hands, in which the client tells whether it speaks HTTP/2.
+    /// Shakes hands within `time`. In that the client tells whether it speaks HTTP/2.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
+        time: Duration,
     ) -> io::Result<(TlsStream<TcpStream>, bool)> {
         let config = self.0.borrow().clone();
         let shake = async {
@@ -77,7 +75,7 @@ impl Tls {
             }
             TlsAcceptor::from(config).accept(stream).await
         };
-        let stream = timeout(HANDSHAKE, shake).await??;
+        let stream = timeout(time, shake).await??;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         Ok((stream, h2))
     }

@@ -125,7 +125,8 @@ pub(super) struct Args {
     /// fields that a request may have, else 431 [MAX_HEADERS, default 100]
     #[argh(option, arg_name = "n")]
     pub(super) max_headers: Option<String>,
-    /// seconds for a request's head from its first byte, else 408 [HEADER_TIMEOUT, default 10]
+    /// seconds for a request's head from its first byte, else 408, and for a TLS handshake
+    /// [HEADER_TIMEOUT, default 10]
     #[argh(option, arg_name = "seconds")]
     pub(super) header_timeout: Option<String>,
     /// seconds for which a connection may be silent between requests [IDLE_TIMEOUT, default 60]

@@ -262,6 +262,27 @@ async fn bodies_that_are_received_share_one_room() {
     counted(&larder, "refused_fills", 2).await;
 }
 
+/// With a length that says so, and without.
+#[tokio::test]
+async fn bodies_that_are_too_large_go_past_the_store() {
+    let origin = Origin::at_once(|_, request| {
+        let large = vec![b'x'; 20 << 10];
+        match request.uri().path() {
+            "/chunks" => respond(200, &[("transfer-encoding", "chunked")], large),
+            _ => respond(200, &[], large),
+        }
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &["--max-object=10KiB"]).await;
+    for target in ["/x", "/x", "/chunks", "/chunks"] {
+        let answer = larder.get(target).await;
+        assert_eq!((answer.body.len(), answer.is_hit()), (20 << 10, false));
+    }
+    let wrapped = larder.proxy("x").await;
+    assert_eq!(wrapped.error(), (502, "upstream_too_large".to_owned()));
+    counted(&larder, "refused_objects", 5).await;
+}
+
 /// Bodies count until they are sent; those that the store holds anyway do not.
 #[tokio::test]
 async fn bodies_that_proxy_holds_share_one_room() {

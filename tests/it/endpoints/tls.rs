@@ -1,5 +1,7 @@
 //! TLS for clients: both versions of HTTP, both of TLS, and who never finishes a handshake.
 
+use std::net::SocketAddr;
+
 use http::Version;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -28,7 +30,16 @@ async fn shake(
     version: &'static SupportedProtocolVersion,
     alpn: &[&str],
 ) -> TlsStream<TcpStream> {
-    let stream = TcpStream::connect(larder.address).await.unwrap();
+    shake_at(larder.address, certificate, version, alpn).await
+}
+
+async fn shake_at(
+    address: SocketAddr,
+    certificate: &Certificate,
+    version: &'static SupportedProtocolVersion,
+    alpn: &[&str],
+) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(address).await.unwrap();
     let client = TlsConnector::from(certificate.client(&[version], alpn));
     let name = "localhost".try_into().unwrap();
     soon(client.connect(name, stream)).await.unwrap()
@@ -92,6 +103,26 @@ async fn who_is_silent_holds_nobody_up() {
     assert_eq!(get(stream).await.1.status, 200);
     // Nor does it hold up the end.
     soon(larder.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handshake_has_no_longer_than_a_head() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let flags = ["--header-timeout=2", "--admin=127.0.0.1:0"];
+    let larder = before(&origin, &certificate, &flags).await;
+    let (silent, begun) = (larder.talk(b"").await, larder.talk(b"\x16\x03\x01").await);
+    let (silent, begun) = tokio::join!(silent.hear_out(), begun.hear_out());
+    assert_eq!((&*silent, &*begun), ("", ""));
+    let stream = shake_at(larder.controls, &certificate, &TLS13, &[]).await;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let asked = sender.send_request(request("GET", "/metrics", &[], ""));
+    let figures = Answer::of(soon(asked).await.unwrap()).await.unwrap().json();
+    assert_eq!(
+        figures["metrics"]["refused_slow_handshakes"], 2,
+        "{figures}"
+    );
 }
 
 #[tokio::test]
