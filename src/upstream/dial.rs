@@ -260,6 +260,44 @@ mod tests {
         }
     }
 
+    /// What answers at a private address is not reached by a name that leads there too, or that
+    /// leads there the next time. The public address is not reached either: what is sent from
+    /// the loopback does not leave the machine.
+    #[tokio::test]
+    async fn an_answer_is_no_way_in_for_being_mixed_or_for_changing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let inside = listener.local_addr().unwrap();
+        let answers = ["127.0.0.1 192.0.43.10", "192.0.43.10", "127.0.0.1 ::1"];
+        let turn = std::sync::atomic::AtomicUsize::new(0);
+        let lookup: Lookup = Arc::new(move |_| {
+            let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let answer = answers[turn % answers.len()].split(' ');
+            let answer = answer.map(|address| address.parse().unwrap()).collect();
+            Box::pin(async move { Ok(answer) })
+        });
+        let mut trusted = Trusted::default();
+        trusted.add("known.example", inside.port());
+        let mut dial = Dial::new(trusted, false, lookup, None);
+        for connector in [&mut dial.public, &mut dial.anywhere] {
+            connector.set_local_address(Some(IpAddr::from([127, 0, 0, 1])));
+        }
+        for _ in 0..2 {
+            for kind in [ErrorKind::Connect, ErrorKind::Connect, ErrorKind::Refused] {
+                let uri = format!("http://other.example:{}/", inside.port());
+                let dialled = dial.clone().oneshot(uri.parse().unwrap()).await;
+                assert_eq!(
+                    dialled.map(drop).map_err(|failure| kind_of(&failure)),
+                    Err(kind)
+                );
+            }
+        }
+        let uri = format!("http://known.example:{}/", inside.port());
+        let known = dial.oneshot(uri.parse().unwrap()).await.unwrap();
+        // It is the first that was heard of.
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, known.inner().local_addr().unwrap());
+    }
+
     /// Every look-up is judged, and what was judged is what hyper dials: it asks nobody else.
     #[tokio::test]
     async fn a_name_that_was_public_is_refused_when_it_is_not_any_more() {
