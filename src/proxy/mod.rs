@@ -27,6 +27,7 @@ mod limits;
 mod logging;
 mod once;
 mod origin;
+mod pace;
 mod patience;
 mod rescue;
 mod room;
@@ -83,11 +84,11 @@ use crate::{
 /// more is not refused but unheard, and tries again a second later.
 const BACKLOG: u32 = 4096;
 
-/// A proxy that listens, and does not serve yet.
 /// Bytes for a client that the system takes before it has sent those before them.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
+/// A proxy that listens, and does not serve yet.
 #[derive(Debug)]
 pub struct Proxy {
     config: Config,
@@ -294,11 +295,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
     keep_little_unsent(&socket)?;
+    socket.listen(BACKLOG)
 }
 
-/// The events that tell an operator what was started.
 /// What is accepted from this socket has little of what was not sent yet in the system's memory:
 /// else that is megabytes for each client that does not read. What is on the way does not count.
 #[cfg(target_os = "linux")]
@@ -311,6 +311,7 @@ fn keep_little_unsent(_: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// The events that tell an operator what was started.
 fn announce(config: &Config, access: &Access, (main, controls): (SocketAddr, SocketAddr)) {
     let redis =
         (config.backend == config::BackendKind::Redis).then(|| config.redis_url.to_string());

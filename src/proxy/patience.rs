@@ -24,7 +24,10 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::limits::{Bounds, Limit};
+use super::{
+    limits::{Bounds, Limit},
+    pace::Pace,
+};
 
 /// Whether a request is being answered, and how many came. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +49,8 @@ pub(super) struct Patient<T> {
     inner: T,
     bounds: Bounds,
     answering: Answering,
-    /// What comes is one head after the other, as in HTTP/1.
-    has_heads: bool,
+    /// In HTTP/2. Else what comes is one head after the other.
+    pace: Option<Pace>,
     /// Of so many requests the head is whole.
     came: usize,
     /// A further head has begun.
@@ -94,7 +97,7 @@ impl Answering {
         }
     }
 
-    fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.0.answering.load(Ordering::Relaxed) > 0
     }
 }
@@ -106,13 +109,13 @@ impl Drop for Answered {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
-    /// `has_heads` says that what comes is one head after the other, as in HTTP/1.
-    pub(super) fn new(inner: T, bounds: Bounds, answering: Answering, has_heads: bool) -> Self {
+    /// A connection in HTTP/2 has a `pace`.
+    pub(super) fn new(inner: T, bounds: Bounds, answering: Answering, pace: Option<Pace>) -> Self {
         Patient {
             inner,
             bounds,
             answering,
-            has_heads,
+            pace,
             came: 0,
             begun: false,
             reading: None,
@@ -139,7 +142,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match &polled {
-            Poll::Ready(Ok(count)) => self.turn = self.turn.saturating_sub(*count),
+            Poll::Ready(Ok(count)) => {
+                self.turn = self.turn.saturating_sub(*count);
+                if let Some(pace) = &self.pace {
+                    pace.sent(*count);
+                }
+            }
             // Others have their turn now.
             _ => self.turn = TURN,
         }
@@ -183,7 +191,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<T> {
             this.begun = false;
             this.reading = None;
         }
-        if !this.has_heads || this.answering.is_on() {
+        if this.pace.is_some() || this.answering.is_on() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         let before = buf.filled().len();

@@ -36,6 +36,7 @@ use super::{
     front::{Front, Fronted},
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
+    pace::{Pace, Paced},
     patience::{Answering, Patient},
     tls::Tls,
 };
@@ -46,6 +47,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a piece of a body may take of a connection's buffer.
 const BUFFER: usize = 128 * 1024;
+
+/// What may be taken of a body in HTTP/2 before the client has room for it.
+const H2_AHEAD: usize = 64 * 1024;
 
 /// HTTP/2 has no timeout of its own: silent peers are asked for a sign of life.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -116,8 +120,8 @@ where
             }
         };
         let watchers = (at_once.watcher(), when_quiet.watcher());
-        let answering = Answering::default();
-        let told = (draining.clone(), answering.clone());
+        let (answering, pace) = (Answering::default(), Pace::default());
+        let told = (draining.clone(), answering.clone(), pace.clone());
         let service = track(app(peer), in_flight.clone(), told);
         let (tls, draining, bounds) = (tls.clone(), draining.clone(), bounds.clone());
         let front = front.clone();
@@ -127,6 +131,7 @@ where
                 bounds: bounds.clone(),
                 front,
                 answering,
+                pace,
                 draining,
             };
             let served = connection(stream, tls, service, speaking).await;
@@ -181,7 +186,7 @@ async fn back_off(error: &io::Error) {
 fn track<S, B>(
     app: S,
     in_flight: Arc<watch::Sender<()>>,
-    (draining, answering): (Draining, Answering),
+    (draining, answering, pace): (Draining, Answering, Pace),
 ) -> impl service::Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error = B::Error> + Send + 'static>,
@@ -197,9 +202,11 @@ where
 {
     service_fn(move |mut request: Request<Incoming>| {
         let flight = in_flight.subscribe();
-        if request.version() == Version::HTTP_2 {
+        let h2 = request.version() == Version::HTTP_2;
+        if h2 {
             tell_of_body(&mut request);
         }
+        let pace = h2.then(|| pace.clone());
         let answered = answering.begin();
         let answer = app.clone().oneshot(request);
         let draining = draining.clone();
@@ -210,7 +217,7 @@ where
                 response.headers_mut().insert(header::CONNECTION, close);
             }
             let ended = move |_, _| drop((answered, flight));
-            Ok(response.map(|body| BodyEnd::new(body, ended)))
+            Ok(response.map(|body| Paced::new(BodyEnd::new(body, ended), pace)))
         }
     })
 }
@@ -244,6 +251,7 @@ where
     let begun = speaking.draining.begun();
     match tls {
         Some(tls) => {
+            let time = speaking.bounds.limits.head_time;
             let (stream, h2) = tokio::select! {
                 biased;
                 accepted = tls.accept(stream, time) => accepted?,
@@ -251,7 +259,6 @@ where
             };
             speak(stream, h2, service, speaking).await
         }
-            let time = speaking.bounds.limits.head_time;
         None => {
             let h2 = tokio::select! {
                 biased;
@@ -269,6 +276,7 @@ struct Speaking {
     bounds: Bounds,
     front: Option<Front>,
     answering: Answering,
+    pace: Pace,
     draining: Draining,
 }
 
@@ -287,10 +295,16 @@ where
         bounds,
         front,
         answering,
+        pace,
         draining,
     } = speaking;
     let limits = &bounds.limits;
-    let io = Patient::new(io, bounds.clone(), answering.clone(), !h2);
+    let io = Patient::new(
+        io,
+        bounds.clone(),
+        answering.clone(),
+        h2.then(|| pace.clone()),
+    );
     if h2 {
         let service = Fronted::new(front, answering.clone(), service);
         drop(when_quiet);
@@ -303,6 +317,7 @@ where
             .initial_stream_window_size(small(limits.h2_window))
             .initial_connection_window_size(small(limits.h2_window))
             .max_header_list_size(small(limits.head))
+            .max_send_buf_size(H2_AHEAD)
             .serve_connection(TokioIo::new(io), service);
         let ending = GracefulShutdown::new();
         let connection = ending.watch(connection);
@@ -315,10 +330,23 @@ where
                 }
                 () = answering.ceased(limits.idle_time) => bounds.met(Limit::Idle),
             }
-            ending.shutdown().await;
+            // What is left when all is answered is what the client does not take.
+            let unsent = async {
+                loop {
+                    pace.ceased(bounds.stall).await;
+                    if !answering.is_on() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = ending.shutdown() => {}
+                () = unsent => bounds.met(Limit::Stall),
+            }
         };
         tokio::select! {
             served = connection => served?,
+            () = pace.stalled(bounds.stall) => bounds.met(Limit::Stall),
             () = end => {}
         }
         drop(at_once);

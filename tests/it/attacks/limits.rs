@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// Waits until the counter of that name has this value.
-async fn counted(larder: &Larder, name: &str, value: u64) {
+pub(super) async fn counted(larder: &Larder, name: &str, value: u64) {
     soon(async {
         loop {
             let figures = larder.get("/metrics").await.json();

@@ -6,3 +6,4 @@ mod framing;
 mod limits;
 mod pipelining;
 mod replies;
+mod windows;
