@@ -275,7 +275,7 @@ mod tests {
         let write = |name: char, vectored: bool| {
             let (near, far) = duplex(8 * TURN);
             let bounds = Bounds::new(Limits::default(), Duration::from_secs(1));
-            let mut io = Patient::new(near, bounds, Answering::default(), true);
+            let mut io = Patient::new(near, bounds, Answering::default(), None);
             let turns = Arc::clone(&turns);
             tokio::spawn(async move {
                 let (head, body) = ([0; 100], vec![0; 3 * TURN]);

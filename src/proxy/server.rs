@@ -46,7 +46,7 @@ use crate::body_end::BodyEnd;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a piece of a body may take of a connection's buffer.
-const BUFFER: usize = 128 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 /// What may be taken of a body in HTTP/2 before the client has room for it.
 const H2_AHEAD: usize = 64 * 1024;
