@@ -56,7 +56,7 @@ demo: ## a small shop that takes 300 ms for each answer, and larder in front of 
 
 soak: ## what attacks on memory and time do to larder, in a table; SCALE=0.01 is a short one, ONLY=slow picks cases
 	$(CARGO) build --release --bin larder --example soak
-	@ulimit -n "$$(ulimit -H -n)"; ./target/release/examples/soak ./target/release/larder $(SCALE) $(ONLY)
+	@ulimit -n "$$(ulimit -H -n)"; ./target/release/examples/soak ./target/release/larder $(SCALE) "$(ONLY)"
 
 setup:
 	@sh tests/setup.sh
