@@ -30,5 +30,9 @@ pub(super) fn name(number: u8) -> Option<&'static HeaderName> {
 
 /// The same, sharing no memory; to clone it touches nothing that other threads touch.
 fn own(name: &HeaderName) -> HeaderName {
-    HeaderName::from_static(String::leak(name.as_str().to_owned()))
+    match HeaderName::from_bytes(name.as_str().as_bytes()) {
+        // Of the well-known names there is one text for all: nothing is to be kept.
+        Ok(known) if known.as_str().as_ptr() == name.as_str().as_ptr() => known,
+        _ => HeaderName::from_static(String::leak(name.as_str().to_owned())),
+    }
 }
