@@ -288,6 +288,7 @@ where
                         new_flights -= 1;
                         continue; // one of us leads now
                     }
+                    let landing = landing.unwrap_or(Landing::Alone);
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
                     match share::share(&core, &self.parts, landing, (why, waits), mark) {
                         Shared::Answer(res) => return self.hit(*res, 0),

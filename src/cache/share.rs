@@ -29,20 +29,17 @@ pub(super) enum Shared<R> {
     Nothing,
 }
 
-/// Shares `landing`, if there is any, with a request that was forwarded because of `why`, perhaps has waited for it,
+/// Shares `landing` with a request that was forwarded because of `why`, perhaps has waited for it,
 /// and has looked by `mark` already.
 pub(super) fn share<S: Store, R>(
     core: &Core<S>,
     req: &request::Parts,
-    landing: Option<Landing>,
+    landing: Landing,
     (why, waited): (Forward, bool),
     mark: Option<&Arc<Vary>>,
 ) -> Shared<R> {
     let now = core.clock.now();
-    let Some(landing) = &landing else {
-        return Shared::Nothing;
-    };
-    let answer = match landing {
+    let answer = match &landing {
         Landing::Failed { usual: true } => Some(answer::failed(why)),
         Landing::Failed { usual: false } | Landing::Alone => None,
         Landing::Stored(entry) => {

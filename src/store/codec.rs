@@ -13,10 +13,10 @@
 //! ```
 //!
 //! Of a large body, a token, the prints of its chunks and the first of them are in the place of the
-//! body; the rest is in a value of its own ([`chunks`]). What is gone ends with its opening. Numbers are big-endian. The front is
-//! what a 304 renews: it can be replaced without reading what follows, and its [`OPENING`] tells of
-//! which response it is. The checksums (CRC-32) are for accidents: what was changed on its way is
-//! not served.
+//! body; the rest is in a value of its own ([`chunks`]). What is gone ends with its opening. Numbers
+//! are big-endian. The front is what a 304 renews: it can be replaced without reading what follows,
+//! and its [`OPENING`] tells of which response it is. The checksums (CRC-32) are for accidents: what
+//! was changed on its way is not served.
 
 pub(super) mod chunks;
 mod input;

@@ -50,15 +50,20 @@ async fn large(kept: &'static str) -> Origin {
     Origin::at_once(move |_, _| respond(200, &[("cache-control", kept)], vec![b'x'; LARGE])).await
 }
 
+/// The connection of a client that takes nothing of what it asked for is closed.
+async fn takes_nothing_and_is_let_go(larder: &Larder) {
+    let mut narrow = Narrow::to(larder).await;
+    let unread = narrow.ask(larder, "/x").await;
+    let _ = soon(narrow.connection).await.unwrap();
+    counted(larder, "refused_slow_readers", 1).await;
+    assert!(soon(unread.into_body().collect()).await.is_err());
+}
+
 #[tokio::test]
 async fn who_lets_nothing_come_on_a_stream_is_not_waited_for() {
     let origin = large("no-store").await;
     let larder = Larder::before(&origin.url(), &["--timeout=1"]).await;
-    let mut narrow = Narrow::to(&larder).await;
-    let unread = narrow.ask(&larder, "/x").await;
-    let _ = soon(narrow.connection).await.unwrap();
-    counted(&larder, "refused_slow_readers", 1).await;
-    assert!(soon(unread.into_body().collect()).await.is_err());
+    takes_nothing_and_is_let_go(&larder).await;
 }
 
 /// All of the body is given then, and waits in the connection: that has to end, too.
@@ -69,11 +74,7 @@ async fn nor_is_who_takes_nothing_of_what_is_stored() {
     let larder = Larder::before(&origin.url(), &flags).await;
     larder.get("/x").await;
     assert!(larder.until_hit("/x").await.is_hit());
-    let mut narrow = Narrow::to(&larder).await;
-    let unread = narrow.ask(&larder, "/x").await;
-    let _ = soon(narrow.connection).await.unwrap();
-    counted(&larder, "refused_slow_readers", 1).await;
-    assert!(soon(unread.into_body().collect()).await.is_err());
+    takes_nothing_and_is_let_go(&larder).await;
 }
 
 #[tokio::test]

@@ -51,6 +51,19 @@ fn lose_body(redis: &mut Redis) {
     redis.command(&["DEL", &body_name("/a")]);
 }
 
+/// What comes of a body that is lost once it has begun, and whether that is all.
+async fn lost_midway(
+    mut res: Response<Body>,
+    redis: &mut Redis,
+    lose: fn(&mut Redis),
+) -> (Vec<u8>, bool) {
+    let mut all = begun(&mut res).await.to_vec();
+    lose(redis);
+    let (rest, whole) = drained(res).await;
+    all.extend(rest);
+    (all, whole)
+}
+
 #[tokio::test]
 async fn what_redis_loses_comes_from_the_origin() {
     let (mut redis, origin) = (Redis::start(), then(data(1)));
@@ -64,12 +77,9 @@ async fn what_redis_loses_comes_from_the_origin() {
         |redis| drop(redis.command(&["SETRANGE", &body_name("/a"), "1000000", "xyz"])),
     ];
     for (n, lose) in losses.into_iter().enumerate() {
-        let mut res = found(&one).await;
+        let res = found(&one).await;
         let calls = origin.calls();
-        let mut all = begun(&mut res).await.to_vec();
-        lose(&mut redis);
-        let (rest, whole) = drained(res).await;
-        all.extend(rest);
+        let (all, whole) = lost_midway(res, &mut redis, lose).await;
         assert!(whole && all == data(1), "{n}");
         assert_eq!(origin.calls(), calls + 1, "{n}");
         match n {
@@ -195,11 +205,8 @@ async fn what_the_origin_has_instead_is_never_mixed_in() {
         let (mut redis, origin) = (Redis::start(), then(now));
         let one = Instance::on(config(&redis), &origin).await;
         one.warm("/a").await;
-        let mut res = one.send("/a", &[]).await;
-        let mut all = begun(&mut res).await.to_vec();
-        lose_body(&mut redis);
-        let (rest, whole) = drained(res).await;
-        all.extend(rest);
+        let res = one.send("/a", &[]).await;
+        let (all, whole) = lost_midway(res, &mut redis, lose_body).await;
         assert_eq!(whole, same == LARGE, "{n}");
         assert!(old.starts_with(&all), "{n}");
         // The second chunk was on its way already.
@@ -221,11 +228,8 @@ async fn an_origin_that_has_nothing_more_to_say_ends_it() {
     let mut redis = Redis::start();
     let one = Instance::on(config(&redis), &origin).await;
     one.warm("/a").await;
-    let mut res = one.send("/a", &[]).await;
-    let mut all = begun(&mut res).await.to_vec();
-    lose_body(&mut redis);
-    let (rest, whole) = drained(res).await;
-    all.extend(rest);
+    let res = one.send("/a", &[]).await;
+    let (all, whole) = lost_midway(res, &mut redis, lose_body).await;
     assert!(!whole && data(1).starts_with(&all));
 }
 
@@ -235,12 +239,9 @@ async fn who_wants_only_what_is_cached_has_nobody_asked() {
     let one = Instance::on(config(&redis), &origin).await;
     one.warm("/a").await;
     let only = [(CACHE_CONTROL.as_str(), "only-if-cached")];
-    let mut res = one.send("/a", &only).await;
+    let res = one.send("/a", &only).await;
     assert!(is_hit(&res));
-    let mut all = begun(&mut res).await.to_vec();
-    lose_body(&mut redis);
-    let (rest, whole) = drained(res).await;
-    all.extend(rest);
+    let (all, whole) = lost_midway(res, &mut redis, lose_body).await;
     assert!(!whole && data(1).starts_with(&all));
     assert_eq!(origin.calls(), 1);
     assert!(get(&one.far, &url("/a")).await.is_none());
