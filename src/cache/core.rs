@@ -72,6 +72,16 @@ pub(super) enum Landing {
     Failed { usual: bool },
 }
 
+impl Landing {
+    /// Whether all there is of a body will come, whatever becomes of the store.
+    pub(super) fn is_at_hand(&self) -> bool {
+        match self {
+            Landing::Stored(entry) | Landing::Stale(entry) => entry.body.data().is_some(),
+            Landing::Live(_) | Landing::Alone | Landing::Failed { .. } => true,
+        }
+    }
+}
+
 /// A storable response whose body is being received.
 #[derive(Clone)]
 pub(super) struct Live {
@@ -151,6 +161,14 @@ impl Found {
             part,
             ..Found::NOTHING
         }
+    }
+
+    /// Passes over bodies that are to be read from the store yet.
+    pub(super) fn at_hand(mut self) -> Self {
+        let is_elsewhere = |entry: &mut Entry| entry.body.data().is_none();
+        self.entry.take_if(is_elsewhere);
+        self.part.take_if(is_elsewhere);
+        self
     }
 
     /// There is no response for the request, nor a part of one.

@@ -1,6 +1,7 @@
 //! One request's way through the cache, top to bottom.
 
 use std::{
+    any::Any,
     borrow::Cow,
     mem,
     sync::{Arc, atomic::Ordering},
@@ -23,6 +24,7 @@ use super::{
     purge,
     returned::Returned,
     share::{self, Shared},
+    spare,
 };
 use crate::{
     outcome::{Forward, Outcome},
@@ -44,39 +46,55 @@ pub(super) struct Exchange<S, I, Q> {
     pub(super) inner: I,
     pub(super) parts: request::Parts,
     pub(super) body: Q,
+    pub(super) copier: Option<Copier>,
     /// It was answered already, and is made for the rest of that answer's body.
     pub(super) is_spare: bool,
 }
 
-/// What becomes of a request.
-pub(super) type Answer<I, Q, R> =
-    Result<Response<ResponseBody<R>>, <I as Service<Request<Q>>>::Error>;
-
-impl<S, I, Q, R> Exchange<S, I, Q>
-where
-    S: Store,
-    I: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-    I::Future: Send + 'static,
-    I::Error: Send + 'static,
-    Q: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
+/// What a cache asks where it has no answer.
+pub(super) trait Inner<Q>:
+    Service<Request<Q>, Response = Response<Self::Body>, Future: Send, Error: Send>
+    + Clone
+    + Send
+    + 'static
 {
-    pub(super) async fn run(self: Box<Self>) -> Answer<I, Q, R> {
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<I, Q, R> Inner<Q> for I
+where
+    I: Service<Request<Q>, Response = Response<R>, Future: Send, Error: Send>
+        + Clone
+        + Send
+        + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = R;
+}
+
+/// How a request's body is copied, where it can be: a `fn(&Q) -> Option<Q>`.
+pub(super) type Copier = Arc<dyn Any + Send + Sync>;
+
+/// What becomes of a request.
+pub(super) type Answer<I, Q> =
+    Result<Response<ResponseBody<<I as Inner<Q>>::Body>>, <I as Service<Request<Q>>>::Error>;
+
+impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
+    pub(super) async fn run(self: Box<Self>) -> Answer<I, Q> {
         match self.core.debug_headers {
             true => Box::pin(self.run_shown()).await,
             false => self.answer().await,
         }
     }
 
-    async fn run_shown(self: Box<Self>) -> Answer<I, Q, R> {
+    async fn run_shown(self: Box<Self>) -> Answer<I, Q> {
         let (core, asked) = (Arc::clone(&self.core), asked(&self.parts));
         let mut res = self.answer().await?;
         answer::show(&mut res, &core.shown(&asked).await);
         Ok(res)
     }
 
-    async fn answer(self: Box<Self>) -> Answer<I, Q, R> {
+    async fn answer(self: Box<Self>) -> Answer<I, Q> {
         match self.core.policy.admit(&self.parts) {
             Admit::Lookup => self.look_up().await,
             // Few requests come here, and all would take along the room that it takes.
@@ -86,7 +104,7 @@ where
     }
 
     /// The cache has no part in it.
-    async fn pass(self: Box<Self>, reason: Reason) -> Answer<I, Q, R> {
+    async fn pass(self: Box<Self>, reason: Reason) -> Answer<I, Q> {
         let why = match reason {
             Reason::Method => Forward::Method,
             _ => Forward::Bypass,
@@ -102,7 +120,7 @@ where
 
     /// An unsafe method: what it changed is forgotten before its answer goes out (§4.4). The
     /// answer to a POST may be what a GET would bring (RFC 9110 §9.3.3): then it is stored.
-    async fn invalidate(self: Box<Self>) -> Answer<I, Q, R> {
+    async fn invalidate(self: Box<Self>) -> Answer<I, Q> {
         let core = self.core;
         let asked = asked(&self.parts);
         let key = Key::of(&asked);
@@ -158,7 +176,7 @@ where
     }
 
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
-    pub(super) async fn look_up(self: Box<Self>) -> Answer<I, Q, R> {
+    pub(super) async fn look_up(self: Box<Self>) -> Answer<I, Q> {
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
@@ -190,6 +208,9 @@ where
                 let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);
                 found = find.await;
             }
+            if self.is_spare {
+                found = found.at_hand(); // It is where the body was lost.
+            }
             let reuse = |head: &Head| core.policy.reuse(head, &self.parts, now);
             let (why, detail) = match judge(&found, &core.policy, &self.parts, reuse) {
                 Use::Whole { entry, age, ttl } => {
@@ -203,8 +224,9 @@ where
                     let hit = Outcome::hit(ttl);
                     let res = answer::entry(&core, &self.parts, entry, age, hit);
                     let (key, asked) = named(key, &exact);
+                    let twin = self.twin(entry);
                     self.revalidate_behind(key, asked, found, ticket);
-                    return Ok(res);
+                    return spare::hit_by(twin, res);
                 }
                 Use::Part {
                     part,
@@ -288,7 +310,8 @@ where
                         new_flights -= 1;
                         continue; // one of us leads now
                     }
-                    let landing = landing.unwrap_or(Landing::Alone);
+                    let of_use = |landing: &Landing| !self.is_spare || landing.is_at_hand();
+                    let landing = landing.filter(of_use).unwrap_or(Landing::Alone);
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
                     match share::share(&core, &self.parts, landing, (why, waits), mark) {
                         Shared::Answer(res) => return self.hit(*res, 0),

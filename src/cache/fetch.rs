@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::RANGE, request};
-use http_body::Body;
-use tower::{BoxError, Service, ServiceExt};
+use tower::ServiceExt;
 
 use super::{
     answer,
     core::{Core, Found, Landing, credentials},
-    exchange::{Answer, Exchange},
+    exchange::{Answer, Exchange, Inner},
     flight::Lead,
     gate::Ticket,
     parts::at_hand,
     patience::Patience,
     returned::Returned,
+    spare,
 };
 use crate::{
     outcome::{Forward, Outcome},
@@ -105,18 +104,9 @@ impl Trip {
     }
 }
 
-impl<S, I, Q, R> Exchange<S, I, Q>
-where
-    S: Store,
-    I: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-    I::Future: Send + 'static,
-    I::Error: Send + 'static,
-    Q: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
     /// Asks whether what is stored still holds (§4.3), or for the whole response.
-    pub(super) async fn fetch(self: Box<Self>, mut trip: Box<Trip>) -> Answer<I, Q, R> {
+    pub(super) async fn fetch(self: Box<Self>, mut trip: Box<Trip>) -> Answer<I, Q> {
         let part = trip.found.part.clone().filter(|part| {
             let limit = self.core.max_object;
             let complete = part.head.part().and_then(|part| part.complete);
@@ -128,6 +118,7 @@ where
             Some(part) => Box::pin(at_hand(part, &mut trip.patience)).await,
             None => None,
         };
+        let twin = trip.found.entry.as_ref().and_then(|old| self.twin(old));
         let Exchange {
             core,
             inner,
@@ -159,7 +150,8 @@ where
                 ttl: Some(ttl),
                 ..trip.outcome()
             };
-            return Ok(answer::entry(&core, &asked, old, age, outcome));
+            let res = answer::entry(&core, &asked, old, age, outcome);
+            return spare::hit_by(twin, res);
         }
         let (res, body) = match result {
             Ok(res) => res.into_parts(),
@@ -187,7 +179,8 @@ where
         let told = returned.asked.method == Method::HEAD && status == Some(StatusCode::OK);
         match old.or_else(|| returned.trip.found.part.clone()) {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
-                Ok(Box::pin(returned.validated(old)).await)
+                let res = Box::pin(returned.validated(old)).await;
+                spare::hit_by(twin, res)
             }
             Some(old) if told => Ok(Box::pin(returned.told_by_head(old, body)).await),
             _ => Ok(returned.new_response(body, ours)),

@@ -16,6 +16,7 @@ use super::quick::{self, Hit};
 use super::{
     budget::Budget,
     core::Core,
+    exchange::Copier,
     explain::Explanation,
     flight::Flights,
     gate::Gate,
@@ -45,6 +46,7 @@ pub type Inspect = fn(&Head, &[u8]) -> bool;
 /// a tokio runtime, with its time enabled.
 pub struct CacheLayer<S> {
     core: Arc<Core<S>>,
+    copier: Option<Copier>,
 }
 
 /// Controls the cache of a [`CacheLayer`], and looks into it.
@@ -98,6 +100,31 @@ impl<S: Store> CacheLayer<S> {
                 over_budget: AtomicU64::new(0),
             },
         }
+    }
+
+    /// Has requests' bodies copied by `copy`, which may answer `None` for any; for those of another
+    /// type than `Q` it is not asked.
+    ///
+    /// A large body in Redis that is lost while it is read is fetched anew by the request that it
+    /// answers (see [`RedisStore`](crate::store::RedisStore)). Where that was sent already, to
+    /// validate what is stored, a copy of it is sent, and without a copy the response breaks off
+    /// there. A body that says [that it is empty](http_body::Body::is_end_stream) is easily copied:
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")] {
+    /// # use bytes::Bytes;
+    /// # use http_body::Body;
+    /// # use http_body_util::Full;
+    /// # use larder::{cache::CacheLayer, store::MemoryStore};
+    /// # let store = MemoryStore::new(1024 * 1024);
+    /// let copy = |body: &Full<Bytes>| body.is_end_stream().then(Full::default);
+    /// let layer = CacheLayer::new(store).copy_bodies(copy);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn copy_bodies<Q: 'static>(mut self, copy: fn(&Q) -> Option<Q>) -> Self {
+        self.copier = Some(Arc::new(copy));
+        self
     }
 
     /// A handle to the cache that this layer and its clones share.
@@ -179,7 +206,7 @@ impl<S: Store> Builder<S> {
                 core.told(purge);
             }
         }));
-        CacheLayer { core }
+        CacheLayer { core, copier: None }
     }
 }
 
@@ -187,6 +214,7 @@ impl<S> Clone for CacheLayer<S> {
     fn clone(&self) -> Self {
         CacheLayer {
             core: Arc::clone(&self.core),
+            copier: self.copier.clone(),
         }
     }
 }
@@ -195,7 +223,7 @@ impl<S, I> Layer<I> for CacheLayer<S> {
     type Service = Cache<I, S>;
 
     fn layer(&self, inner: I) -> Cache<I, S> {
-        Cache::new(inner, Arc::clone(&self.core))
+        Cache::new(inner, Arc::clone(&self.core), self.copier.clone())
     }
 }
 

@@ -11,7 +11,12 @@ use http_body::Body;
 use tower::{BoxError, Service};
 
 use super::{
-    answer, body::ResponseBody, core::Core, exchange::Exchange, future::ResponseFuture, quick,
+    answer,
+    body::ResponseBody,
+    core::Core,
+    exchange::{Copier, Exchange},
+    future::ResponseFuture,
+    quick,
 };
 use crate::store::Store;
 
@@ -22,11 +27,16 @@ use crate::store::Store;
 pub struct Cache<I, S> {
     inner: I,
     core: Arc<Core<S>>,
+    copier: Option<Copier>,
 }
 
 impl<I, S> Cache<I, S> {
-    pub(super) fn new(inner: I, core: Arc<Core<S>>) -> Self {
-        Cache { inner, core }
+    pub(super) fn new(inner: I, core: Arc<Core<S>>, copier: Option<Copier>) -> Self {
+        Cache {
+            inner,
+            core,
+            copier,
+        }
     }
 }
 
@@ -58,6 +68,7 @@ where
             inner: self.inner.clone(),
             parts,
             body,
+            copier: self.copier.clone(),
             is_spare: false,
         });
         ResponseFuture::long(Box::pin(exchange.run()))
@@ -69,6 +80,7 @@ impl<I: Clone, S> Clone for Cache<I, S> {
         Cache {
             inner: self.inner.clone(),
             core: Arc::clone(&self.core),
+            copier: self.copier.clone(),
         }
     }
 }

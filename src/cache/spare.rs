@@ -2,37 +2,59 @@
 //! request is made after all, and the rest of the body comes from where the answer does.
 //!
 //! It goes the way of any request through the cache, so many of them at once are one fetch, and what
-//! is fetched is stored.
+//! is fetched is stored. Where the request itself is used up, as what is stored was just validated, or
+//! is being, a copy of it is left over, if there can be one.
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body::Body;
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use tower::{BoxError, Service};
 
 use super::{
     body::ResponseBody,
-    exchange::{Answer, Exchange},
+    exchange::{Answer, Exchange, Inner},
 };
-use crate::store::{Again, Elsewhere, Store, StoreError};
+use crate::store::{Again, Elsewhere, Entry, Store, StoreError};
 
-impl<S, I, Q, R> Exchange<S, I, Q>
-where
-    S: Store,
-    I: Service<Request<Q>, Response = Response<R>> + Send + 'static,
-    I::Future: Send + 'static,
-    I::Error: Send + 'static,
-    Q: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+/// Answers with what is stored; `twin` is what is left over.
+pub(super) fn hit_by<S: Store, I: Inner<Q>, Q: Send + 'static>(
+    twin: Option<Box<Exchange<S, I, Q>>>,
+    res: Response<ResponseBody<I::Body>>,
+) -> Answer<I, Q> {
+    match twin {
+        Some(twin) => twin.hit(res, 0),
+        None => Ok(res),
+    }
+}
+
+impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
+    /// The same request once more, for a response with what is stored here, where that may come to
+    /// need it: the body is elsewhere, and that of the request can be copied.
+    pub(super) fn twin(&self, entry: &Entry) -> Option<Box<Self>> {
+        if entry.body.data().is_some() {
+            return None;
+        }
+        let copy = self
+            .copier
+            .as_ref()?
+            .downcast_ref::<fn(&Q) -> Option<Q>>()?;
+        Some(Box::new(Exchange {
+            core: Arc::clone(&self.core),
+            inner: self.inner.clone(),
+            parts: self.parts.clone(),
+            body: copy(&self.body)?,
+            copier: None,
+            is_spare: self.is_spare,
+        }))
+    }
+
     /// Answers with what is stored. `before` is how many bytes of the whole come before it, where
     /// what is stored is a part.
     pub(super) fn hit(
         self: Box<Self>,
-        mut res: Response<ResponseBody<R>>,
+        mut res: Response<ResponseBody<I::Body>>,
         before: u64,
-    ) -> Answer<I, Q, R> {
+    ) -> Answer<I, Q> {
         if !self.is_spare {
             res.body_mut().keep_spare(|| self.again(before));
         }

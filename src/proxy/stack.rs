@@ -21,7 +21,7 @@ use crate::{
     cache::{CacheHandle, CacheLayer},
     log::LogLayer,
     metrics::Metrics,
-    query::QueryLayer,
+    query::{QueryBody, QueryLayer},
     upstream::{Upstream, tls},
 };
 
@@ -110,7 +110,7 @@ impl Parts {
             // Reads what a QUERY asks, which is part of its key.
             .layer(QueryLayer::new())
             // Answers from the store, or lets one request for each key go on.
-            .layer(self.cache.clone())
+            .layer(self.cache.clone().copy_bodies(QueryBody::<Q>::copy))
             // Counts what the upstream was asked, and how it answered.
             .layer(self.metrics.upstream_layer())
             // Logs how the upstream answered, or that it did not.

@@ -146,6 +146,23 @@ impl<Q: Body> QueryBody<Q> {
             inner: Inner::Untouched { body },
         }
     }
+
+    /// The same body once more, where all of it is known: it is empty, or was read as what a QUERY
+    /// asks.
+    pub fn copy(&self) -> Option<Self> {
+        let data = match &self.inner {
+            Inner::Untouched { body } if body.is_end_stream() => Bytes::new(),
+            Inner::Begun { begun } if matches!(begun.next, Next::End) => begun.data.clone(),
+            Inner::Untouched { .. } | Inner::Begun { .. } => return None,
+        };
+        let begun = Begun {
+            data,
+            next: Next::End,
+        };
+        Some(QueryBody {
+            inner: Inner::Begun { begun },
+        })
+    }
 }
 
 impl<Q: Body<Data = Bytes>> Body for QueryBody<Q> {

@@ -1,7 +1,8 @@
 //! Large bodies in Redis: read as they are consumed, whole or not at all, and never left behind.
 
 use http::{Response, header::RANGE};
-use http_body_util::BodyExt;
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty};
 use larder::{
     cache::{Cache, CacheLayer, Manner, Purge, ResponseBody},
     policy::Policy,
@@ -46,6 +47,7 @@ impl Instance {
     pub(super) fn with(store: TieredStore, origin: &Script) -> Self {
         let far = store.far().clone();
         let layer = CacheLayer::builder(store).policy(Policy::origin()).build();
+        let layer = layer.copy_bodies(copied);
         let service = layer.layer(origin.clone());
         Instance {
             layer,
@@ -90,6 +92,12 @@ impl Instance {
         let handle = self.layer.handle();
         handle.purge_by(&purge, Manner::Forget).await.unwrap();
     }
+}
+
+/// A body without content, once more.
+fn copied(body: &Body) -> Option<Body> {
+    let none = || Empty::new().map_err(|never| match never {}).boxed_unsync();
+    body.is_end_stream().then(none)
 }
 
 pub(super) fn is_hit(res: &Response<Body>) -> bool {

@@ -3,7 +3,7 @@
 
 use http::{
     Response,
-    header::{CACHE_CONTROL, RANGE},
+    header::{CACHE_CONTROL, IF_NONE_MATCH, RANGE},
 };
 use larder::store::{MemoryStore, RedisConfig, TieredStore};
 use tokio::task::JoinSet;
@@ -88,6 +88,66 @@ async fn what_redis_loses_comes_from_the_origin() {
             _ => {}
         }
     }
+}
+
+/// Whether the origin was only asked for what has changed, each time it was asked for a body that is
+/// lost once it was found.
+async fn asked_when_lost(origin: &Script) -> Vec<bool> {
+    let losses: [fn(&mut Redis); 3] = [Redis::kill, |redis| redis.pause(), lose_body];
+    let mut asked = Vec::new();
+    for lose in losses {
+        let mut redis = Redis::start();
+        let one = Instance::on(config(&redis), origin).await;
+        one.warm("/a").await;
+        let calls = origin.calls();
+        let res = one.send("/a", &[]).await;
+        assert_eq!(res.headers()["etag"], "\"v\"");
+        let (all, whole) = lost_midway(res, &mut redis, lose).await;
+        assert!(whole && all == data(1));
+        let fields = origin.all().split_off(calls);
+        asked.extend(
+            fields
+                .iter()
+                .map(|fields| fields.contains_key(IF_NONE_MATCH)),
+        );
+    }
+    asked
+}
+
+/// An origin that has one body, and knows it by its tag.
+fn tagged(directives: &'static str) -> Script {
+    Script::at_once(move |_, req| {
+        let fields = [(CACHE_CONTROL.as_str(), directives), ("etag", "\"v\"")];
+        match req.headers.get(IF_NONE_MATCH) {
+            Some(tag) if tag == "\"v\"" => respond(304, &fields, ""),
+            _ => respond(200, &fields, data(1)),
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_was_just_validated_goes_on_too() {
+    let asked = asked_when_lost(&tagged("no-cache")).await;
+    assert_eq!(asked, [true, false].repeat(3));
+}
+
+#[tokio::test]
+async fn what_is_stale_and_being_fetched_goes_on_too() {
+    let asked = asked_when_lost(&tagged("max-age=0, stale-while-revalidate=600")).await;
+    assert!(asked.contains(&false));
+}
+
+#[tokio::test]
+async fn what_stands_in_for_an_error_goes_on_too() {
+    let fields = [
+        ("cache-control", "max-age=0, stale-if-error=600"),
+        ("etag", "\"v\""),
+    ];
+    let origin = Script::at_once(move |_, req| match req.headers.get(IF_NONE_MATCH) {
+        Some(_) => respond(500, &[], ""),
+        None => respond(200, &fields, data(1)),
+    });
+    assert_eq!(asked_when_lost(&origin).await, [true, false].repeat(3));
 }
 
 #[tokio::test]

@@ -62,9 +62,15 @@ impl Script {
         self.calls.lock().unwrap().len()
     }
 
-    /// What the last call asked.
+    /// The fields of the last call.
     pub(crate) fn last(&self) -> HeaderMap {
-        self.calls.lock().unwrap().last().unwrap().headers.clone()
+        self.all().pop().unwrap()
+    }
+
+    /// The fields of each call.
+    pub(crate) fn all(&self) -> Vec<HeaderMap> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().map(|req| req.headers.clone()).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 use super::*;
 use crate::support::{
     proxy::request,
-    redis::Redis,
+    redis::{Cluster, Redis, Watched},
     script::{Body, respond},
 };
 
@@ -144,14 +144,14 @@ fn ran(redis: &Redis) -> u64 {
     ran.unwrap().parse().unwrap()
 }
 
-#[tokio::test]
-async fn half_a_minute_of_hanging() {
-    let redis = Redis::start();
-    let mut site = Site::on(&redis.url()).await;
+/// All of these hang. Then they go on, and `is_well` waits until they are of use.
+async fn bears_half_a_minute_of_hanging(url: &str, nodes: &[&Redis], is_well: impl Fn()) {
+    let mut site = Site::on(url).await;
     let load = Load::on(&site);
     site.until_hit("/known/0").await;
-    let before = (site.larder.memory(), ran(&redis));
-    redis.pause();
+    let all_ran = || nodes.iter().map(|redis| ran(redis)).sum::<u64>();
+    let before = (site.larder.memory(), all_ran());
+    nodes.iter().for_each(|redis| redis.pause());
     let start = Instant::now();
     site.until_cache_is("degraded").await;
     while start.elapsed() < Duration::from_secs(30) {
@@ -162,17 +162,39 @@ async fn half_a_minute_of_hanging() {
     load.ends(&site).await;
     let grown = site.larder.memory().saturating_sub(before.0);
     assert!(grown < 32 << 20, "it has grown by {grown} bytes");
-    redis.resume();
+    nodes.iter().for_each(|redis| redis.resume());
+    is_well();
     let took = site.until_cache_is("ok").await;
     assert!(took < HEALS_WITHIN, "{took:?}");
     // What was waiting for it: the looks whether it is back, and no requests.
-    let waited = ran(&redis) - before.1;
+    let waited = all_ran() - before.1;
     assert!(
         asked > 1000 && waited < 700,
         "{waited} commands, {asked} requests"
     );
     site.until_hit("/known/0").await;
     site.lost_once("").await;
+}
+
+#[tokio::test]
+async fn one_server_hangs_for_half_a_minute() {
+    let redis = Redis::start();
+    bears_half_a_minute_of_hanging(&redis.url(), &[&redis], || {}).await;
+}
+
+#[tokio::test]
+async fn a_cluster_of_three_hangs_for_half_a_minute() {
+    let cluster = Cluster::start();
+    let nodes: Vec<&Redis> = cluster.nodes.iter().collect();
+    bears_half_a_minute_of_hanging(&cluster.url(), &nodes, || cluster.settle(3)).await;
+}
+
+#[tokio::test]
+async fn what_sentinels_watch_hangs_for_half_a_minute() {
+    let watched = Watched::start();
+    // They are patient, too.
+    watched.is_missed_after("60000");
+    bears_half_a_minute_of_hanging(&watched.url(), &[&watched.primary], || {}).await;
 }
 
 /// Now and then: to look is work for the machine, too.

@@ -245,19 +245,45 @@ async fn one_server_that_knows_us() {
     place.ends().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_that_breaks_in_the_middle_of_replies() {
-    let redis = Redis::start();
-    let relay = Relay::to(redis.port()).await;
-    let place = Place::at(&relay.url()).await;
+/// Larder is at `url` where its connections go through these.
+async fn bears_breaks_in_the_middle_of_replies(url: &str, relays: &[Relay]) {
+    let place = Place::at(url).await;
     for round in 0..10 {
-        relay.reset_midway();
+        relays.iter().for_each(Relay::reset_midway);
         place.site.use_it(round).await;
         place.site.until_hit("/known/0").await;
     }
     let took = place.site.until_cache_is("ok").await;
     assert!(took < HEALS_WITHIN, "{took:?}");
     place.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_and_a_network_that_breaks() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    bears_breaks_in_the_middle_of_replies(&relay.url(), &[relay]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_three_and_a_network_that_breaks() {
+    let cluster = Cluster::start();
+    let mut relays = Vec::new();
+    for node in &cluster.nodes {
+        relays.push(Relay::to(node.port()).await);
+    }
+    let ports: Vec<u16> = relays.iter().map(Relay::port).collect();
+    bears_breaks_in_the_middle_of_replies(&cluster.seem_at(&ports), &relays).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_sentinels_and_a_network_that_breaks() {
+    let primary = Watched::primary();
+    let relay = Relay::to(primary.port()).await;
+    let watched = Watched::at(primary, relay.port());
+    // The sentinel's own connections are broken, too.
+    watched.is_missed_after("60000");
+    bears_breaks_in_the_middle_of_replies(&watched.url(), &[relay]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

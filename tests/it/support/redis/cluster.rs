@@ -77,6 +77,25 @@ impl Cluster {
         format!("redis-cluster://{first}?{}", others.join("&"))
     }
 
+    /// Has them say that they are at these ports, and waits until all know. Answers a URL of the
+    /// first.
+    pub(crate) fn seem_at(&self, ports: &[u16]) -> String {
+        for (node, port) in self.nodes.iter().zip(ports) {
+            node.set("cluster-announce-port", &port.to_string());
+        }
+        for node in &self.nodes {
+            until(|| match &node.command(&["CLUSTER", "NODES"])[..] {
+                [Reply::Text(nodes)] => {
+                    let nodes = String::from_utf8_lossy(nodes);
+                    let is_known = |port| nodes.contains(&format!("127.0.0.1:{port}@"));
+                    ports.iter().all(is_known)
+                }
+                other => panic!("{other:?}"),
+            });
+        }
+        format!("redis-cluster://127.0.0.1:{}", ports[0])
+    }
+
     /// Waits until all know of all, and all slots are served.
     pub(crate) fn settle(&self, count: usize) {
         for node in &self.nodes {

@@ -4,6 +4,8 @@ use std::fs;
 
 use super::{Redis, Reply, until};
 
+const QUICK: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
+
 pub(crate) struct Watched {
     pub(crate) primary: Redis,
     pub(crate) replica: Redis,
@@ -11,18 +13,28 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The sentinel misses the primary after half a second: less, and it takes the replica of a
+    /// The sentinel misses it after half a second: less, and it takes the replica of a
     /// busy machine for dead, too.
     pub(crate) fn start() -> Self {
-        let quick = ["--repl-diskless-sync-delay", "0"];
-        let (primary, replica) = (Redis::with(&quick), Redis::with(&quick));
-        replica.follow(primary.port());
+        let primary = Watched::primary();
+        let port = primary.port();
+        Watched::at(primary, port)
+    }
+
+    /// One that nobody watches yet.
+    pub(crate) fn primary() -> Redis {
+        Redis::with(&QUICK)
+    }
+
+    /// Where all others find the primary at this port.
+    pub(crate) fn at(primary: Redis, port: u16) -> Self {
+        let replica = Redis::with(&QUICK);
+        replica.follow(port);
         let dir = tempfile::tempdir().expect("a directory");
         let config = format!(
-            "sentinel monitor mymaster 127.0.0.1 {} 1\n\
+            "sentinel monitor mymaster 127.0.0.1 {port} 1\n\
              sentinel down-after-milliseconds mymaster 500\n\
-             sentinel failover-timeout mymaster 1000\n",
-            primary.port()
+             sentinel failover-timeout mymaster 1000\n"
         );
         fs::write(dir.path().join("redis.conf"), config).expect("a file");
         let sentinel = Redis::launch(None, &["--sentinel"], dir);
