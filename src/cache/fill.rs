@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, HOST, SET_COOKIE},
+};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::{
@@ -26,7 +29,10 @@ use super::{
     fetch::Trip,
     recording::Recorder,
 };
-use crate::store::{Entry, EntryId, Payload, Store, Turn, random};
+use crate::{
+    policy::remove_hop_by_hop,
+    store::{Entry, EntryId, Payload, Store, Turn, random},
+};
 
 /// How long a reader may hold up others when nothing is kept for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -170,7 +176,7 @@ impl<S: Store> Fill<S> {
                         }
                         recorder.write(data);
                     }
-                    Err(frame) => trailers = frame.into_trailers().ok().map(Arc::new),
+                    Err(frame) => trailers = frame.into_trailers().ok().map(shared),
                 },
             }
         }
@@ -236,5 +242,34 @@ impl<S: Store> Fill<S> {
         };
         core.commit(trip, live.variant.as_ref(), entry, self.keep)
             .await;
+    }
+}
+
+/// The trailers that are for all who ask: not what makes a message of the bytes, nor what is for one.
+fn shared(mut trailers: HeaderMap) -> Arc<HeaderMap> {
+    remove_hop_by_hop(&mut trailers);
+    for name in [CONTENT_LENGTH, HOST, SET_COOKIE] {
+        trailers.remove(name);
+    }
+    Arc::new(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn trailers_are_for_all() {
+        let mut trailers = HeaderMap::new();
+        for name in ["set-cookie", "content-length", "host", "te", "x-checksum"] {
+            trailers.insert(name, HeaderValue::from_static("1"));
+        }
+        let left = shared(trailers);
+        assert_eq!(
+            (left.len(), &left["x-checksum"]),
+            (1, &HeaderValue::from_static("1"))
+        );
     }
 }

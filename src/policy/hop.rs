@@ -12,7 +12,7 @@ use super::{directives::TARGETS, list};
 
 /// Whether a field is for one hop, whether `Connection` names it or not. `Trailer` is not: it
 /// announces fields that are kept with the body.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
@@ -40,7 +40,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 ///
 /// A `Connection` that names a field without which the message would be misread, as
 /// `Cache-Control`, is not obeyed in that (RFC 9110 §7.6.1 forbids to send it).
-pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(crate) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     list::members(headers, &CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !is_vital(name))

@@ -37,6 +37,8 @@ use http::{HeaderMap, HeaderName, request, response};
 use self::date::MAX_DELTA;
 use self::freshness::Exchange;
 pub(crate) use self::head::apart;
+#[cfg(feature = "proxy")]
+pub(crate) use self::hop::{is_hop_by_hop, named};
 pub use self::{
     content::{Content, Digest},
     directives::{RequestDirectives, ResponseDirectives},

@@ -8,6 +8,7 @@ use http::{
 };
 
 use super::{config::Config, error::ApiError};
+use crate::policy;
 
 /// `HIT` or `MISS`.
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -17,27 +18,51 @@ pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 
 /// Fields that change what some origins answer, and that no cache key holds: with them, one
 /// client could choose what all others are served.
-const UNKEYED: [&str; 20] = [
+const UNKEYED: [&str; 44] = [
+    "base-url",
+    "cf-connecting-ip",
     "client-ip",
+    "fastly-client-ip",
+    "forwarded-proto",
+    "front-end-https",
+    "http-host",
     "proxy", // some take it for the variable HTTP_PROXY
+    "request-uri",
     "true-client-ip",
+    "x-arr-ssl",
+    "x-azure-clientip",
     "x-backend-host",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-envoy-original-path",
+    "x-forward-for",
+    "x-forward-proto",
     "x-host",
+    "x-host-override",
     "x-http-destinationurl",
     "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
+    "x-http-path-override",
+    "x-invoke-path",
+    "x-method",
     "x-method-override",
+    "x-middleware-subrequest",
+    "x-original-forwarded-for",
     "x-original-host",
+    "x-original-method",
     "x-original-uri",
     "x-original-url",
+    "x-originating-ip",
     "x-override-url",
     "x-proxy-url",
     "x-proxyuser-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-rewrite-uri",
     "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// Which of the fields go on to the origin that speak around the URI, the method and the peer.
@@ -70,14 +95,17 @@ impl Unkeyed {
         let name = name.as_str();
         match name.contains('_') {
             // CGI and what came after it read both as the same variable.
-            true => self.is_called(&name.replace('_', "-")),
+            true => {
+                let name = name.replace('_', "-");
+                matches!(&*name, "content-length" | "transfer-encoding") || self.is_called(&name)
+            }
             false => self.is_called(name),
         }
     }
 
     fn is_called(&self, name: &str) -> bool {
         // Most fields of most requests begin otherwise.
-        if !name.starts_with(['c', 'f', 'p', 't', 'x']) {
+        if !name.starts_with(['b', 'c', 'f', 'h', 'p', 'r', 't', 'x']) {
             return false;
         }
         let forwarded = name.starts_with("x-forwarded")
@@ -85,6 +113,20 @@ impl Unkeyed {
         let unkeyed = (forwarded && !self.trust_forwarded) || UNKEYED.contains(&name);
         unkeyed && !self.keyed.iter().any(|keyed| keyed == name)
     }
+}
+
+/// Removes what is for the connection alone because its sender says so, and `Connection` itself
+/// (RFC 9110 §7.6.1): before anything is looked up by what would not go on.
+pub(super) fn remove_named(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    for name in policy::named(headers) {
+        if !policy::is_hop_by_hop(&name) {
+            headers.remove(name);
+        }
+    }
+    headers.remove(header::CONNECTION);
 }
 
 /// Removes all fields whose name `is_one`.

@@ -19,7 +19,7 @@ pub(super) fn check<B>(request: &Request<B>, bounds: &Bounds) -> Result<(), ApiE
         return Err(ApiError::method(FORWARDED));
     }
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if !target.starts_with('/') || !target.is_ascii() {
+    if !is_path(target) {
         return Err(bad(
             "The request's target must be a path that begins with a slash.",
         ));
@@ -37,6 +37,11 @@ pub(super) fn check<B>(request: &Request<B>, bounds: &Bounds) -> Result<(), ApiE
         return Err(bad("The request's only Transfer-Encoding may be chunked."));
     }
     Ok(())
+}
+
+/// Whether all read the same in it: a path, perhaps with a query, of what RFC 3986 allows.
+pub(super) fn is_path(target: &str) -> bool {
+    target.starts_with('/') && target.is_ascii()
 }
 
 /// hyper has refused what is larger than a connection's buffer, but in HTTP/2 any number of fields.

@@ -15,8 +15,8 @@ use std::{
 };
 
 use http::{
-    HeaderName, Request, Response, Version,
-    header::{HOST, VIA},
+    HeaderName, HeaderValue, Request, Response, Version,
+    header::{CONNECTION, HOST, VIA},
     request,
     uri::PathAndQuery,
 };
@@ -165,7 +165,16 @@ impl Shared {
     fn is_clear(&self, head: &request::Parts) -> bool {
         let concerns = |name: &HeaderName| name == VIA || self.unkeyed.is_one(name);
         let target = head.uri.path_and_query();
-        target.is_some_and(|target| target.as_str().len() as u64 <= self.limits.target)
+        let known = |value: &HeaderValue| {
+            let is = |word: &str| value.as_bytes().eq_ignore_ascii_case(word.as_bytes());
+            is("keep-alive") || is("close")
+        };
+        target.is_some_and(|target| {
+            let target = target.as_str();
+            target.len() as u64 <= self.limits.target && framing::is_path(target)
+        })
+            // What else it names is to be taken out.
+            && head.headers.get_all(CONNECTION).iter().all(known)
             && head.headers.len() <= self.limits.fields
             && matches!(head.version, Version::HTTP_11 | Version::HTTP_2)
             && framing::check_host(&head.uri, &head.headers, head.version).is_ok()

@@ -67,7 +67,7 @@ const TURN: usize = 512 * 1024;
 type Wait = Option<Pin<Box<Sleep>>>;
 
 /// What is said to who sends a head too slowly.
-const TOO_SLOW: &[u8] =
+pub(super) const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 impl Answering {

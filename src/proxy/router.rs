@@ -21,7 +21,7 @@ use super::{
     envelope::Envelope,
     error::ApiError,
     explain::Explain,
-    fields::Unkeyed,
+    fields::{self, Unkeyed},
     figures::MetricsPage,
     forward, framing,
     health::Health,
@@ -200,6 +200,7 @@ impl<S> Parts<S> {
         B::Error: Into<BoxError> + Send,
     {
         let head = *request.method() == Method::HEAD;
+        fields::remove_named(request.headers_mut());
         self.own.unkeyed.remove(request.headers_mut());
         let route = Route::at(entrance.serves, &self.prefix, request.uri().path());
         let purge = route.is_none() && request.method().as_str() == PURGE;

@@ -37,10 +37,10 @@ use super::{
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
     pace::{Pace, Paced},
-    patience::{Answering, Patient},
+    patience::{self, Answering, Patient},
     tls::Tls,
 };
-use crate::body_end::BodyEnd;
+use crate::{body_end::BodyEnd, clock::Clock};
 
 /// How long requests in flight may take to finish once the end has come.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -262,7 +262,7 @@ where
         None => {
             let h2 = tokio::select! {
                 biased;
-                h2 = timeout(speaking.bounds.limits.idle_time, speaks_h2(&stream)) => h2??,
+                h2 = timeout(speaking.bounds.limits.idle_time, speaks_h2(&stream, &speaking.bounds)) => h2??,
                 () = begun => return Ok(()),
             };
             speak(stream, h2, service, speaking).await
@@ -415,9 +415,13 @@ fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
 
 /// Whether the client begins with HTTP/2's preface (RFC 9113 §3.4), of which three bytes are
 /// enough: no method of HTTP/1 is called PRI.
-async fn speaks_h2(stream: &TcpStream) -> io::Result<bool> {
+async fn speaks_h2(stream: &TcpStream, bounds: &Bounds) -> io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
     let mut first = [0; PREFACE.len()];
+    let mut pauses = [5, 10, 20, 40, 80, 160]
+        .map(Duration::from_millis)
+        .into_iter();
+    let (clock, mut begun) = (Clock::system(), None);
     loop {
         let count = stream.peek(&mut first).await?;
         if count == 0 {
@@ -426,8 +430,15 @@ async fn speaks_h2(stream: &TcpStream) -> io::Result<bool> {
         if count == first.len() || !PREFACE.starts_with(&first[..count]) {
             return Ok(first == PREFACE);
         }
+        let begun = *begun.get_or_insert_with(|| clock.instant());
+        if clock.instant() - begun >= bounds.limits.head_time {
+            bounds.met(Limit::HeadTime);
+            let _ = stream.try_write(patience::TOO_SLOW);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         // What was peeked at stays readable: there is nothing to wait for but time.
-        sleep(Duration::from_millis(5)).await;
+        let pause = pauses.next().unwrap_or(Duration::from_millis(250));
+        sleep(pause.min(bounds.limits.head_time)).await;
     }
 }
 

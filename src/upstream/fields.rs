@@ -15,12 +15,33 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// Whether a message without this field would mean something else: to whom it goes, what its bytes
+/// are, and who may have it.
+fn is_vital(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "age"
+            | "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "date"
+            | "expires"
+            | "host"
+            | "location"
+            | "set-cookie"
+            | "vary"
+    ) || name.as_str().ends_with("-cache-control")
+        || name.as_str() == "surrogate-control"
+}
+
 /// Removes the hop-by-hop fields, and those that `Connection` names.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let mut those: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
-        // A peer must not be able to take the framing of the message away.
-        .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
+        // A peer must not be able to make another message of it.
+        .filter(|name| !is_vital(name))
         .collect();
     those.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
     for name in those {

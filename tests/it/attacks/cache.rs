@@ -241,3 +241,45 @@ async fn who_waits_together_does_not_get_the_others_answer() {
         assert_eq!(texts, ["id=1", "id=2", "Bearer 3", "Bearer 4", "nobody"]);
     }
 }
+
+/// `Connection` takes a field away before anything is looked up by it, and not after.
+#[tokio::test]
+async fn what_is_for_the_connection_alone_tells_no_responses_apart() {
+    let origin = Origin::at_once(|_, request| {
+        let told = |name| match request.headers().get(name) {
+            Some(value) => value.to_str().unwrap().to_owned(),
+            None => "none".to_owned(),
+        };
+        let fields = [KEPT, ("vary", "accept-language")];
+        respond(
+            200,
+            &fields,
+            told("x-tenant") + " " + &told("accept-language"),
+        )
+    });
+    let origin = origin.await;
+    let larder = Larder::before(&origin.url(), &["--key-header=X-Tenant"]).await;
+    let (tenant, language) = (("x-tenant", "a"), ("accept-language", "de"));
+    let named = ("connection", "x-tenant, accept-language, via");
+    for _ in 0..2 {
+        let answer = larder.ask("GET", "/x", &[tenant, language, named]).await;
+        assert_eq!(answer.text(), "none none");
+        let answer = larder.ask("GET", "/x", &[tenant, language]).await;
+        assert_eq!(answer.text(), "a de");
+    }
+    assert_eq!(origin.asked(), 2);
+    let seen = origin.seen();
+    assert!(seen.iter().all(|req| req.headers.contains_key("via")));
+}
+
+/// A target that is refused where it is not stored is refused where another is, that reads as it.
+#[tokio::test]
+async fn raw_bytes_are_no_hit() {
+    let origin = Origin::at_once(|_, _| respond(200, &[KEPT], "kept")).await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    larder.get("/proxy?url=%C3%A4").await;
+    assert!(larder.get("/proxy?url=%C3%A4").await.is_hit());
+    let raw = "GET /proxy?url=\u{e4} HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answer = larder.talk(raw.as_bytes()).await.hear_out().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}

@@ -132,7 +132,12 @@ async fn a_head_that_comes_in_drops_is_a_408() {
         let answer = talk.hear_out().await;
         assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
     }
-    counted(&larder, "refused_slow_heads", 2).await;
+    // What may yet become HTTP/2, and what not.
+    for first in [&b"P"[..], b"PR", b"PO"] {
+        let answer = larder.talk(first).await.hear_out().await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    counted(&larder, "refused_slow_heads", 5).await;
 }
 
 #[tokio::test]

@@ -183,3 +183,26 @@ async fn a_response_that_has_no_body_goes_on_without_one() {
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
     }
 }
+
+/// An origin cannot have a message mean something else by calling a field its connection's.
+#[tokio::test]
+async fn connection_takes_nothing_vital_away() {
+    for (field, named) in [
+        ("Cache-Control: private", "cache-control"),
+        ("Cache-Control: max-age=60, no-store", "Cache-Control"),
+        ("Vary: *", "vary"),
+        ("Set-Cookie: a=b", "set-cookie"),
+    ] {
+        let bytes = format!(
+            "HTTP/1.1 200 OK\r\nConnection: {named}\r\n{field}\r\nContent-Length: 2\r\n\r\nok"
+        );
+        let origin = Hostile::sending(bytes).await;
+        let larder = Larder::before(&origin.url, &["--ttl=60"]).await;
+        for _ in 0..2 {
+            let answer = larder.get("/x").await;
+            assert_eq!(answer.text(), "ok");
+            assert!(!answer.is_hit(), "{field}");
+            assert!(answer.headers.contains_key(named), "{field}");
+        }
+    }
+}
