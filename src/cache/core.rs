@@ -89,6 +89,8 @@ pub(super) struct Live {
     /// The key of the URI that it was asked for.
     pub(super) key: Key,
     pub(super) recording: Recording,
+    /// What was known of the place for it when it was asked for.
+    pub(super) seen: Seen,
     pub(super) variant: Option<Variant>,
     pub(super) verdict: Verdict,
 }

@@ -265,6 +265,7 @@ impl<S: Store> Returned<S> {
             head: Arc::clone(&head),
             key: trip.exact().clone(),
             recording,
+            seen: trip.seen_of(trip.seat()),
             verdict: Verdict::default(),
         };
         let verdict = live.verdict.clone();

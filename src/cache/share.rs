@@ -52,6 +52,8 @@ pub(super) fn share<S: Store, R>(
         }
         // By a rule that its answer took back, or made another.
         Landing::Live(live) if !live.answers(&Key::of(req)) => None,
+        // It may have been purged by another who shares the store.
+        Landing::Live(live) if !core.store.is_heard_since(live.seen) => None,
         Landing::Live(live) => match other_variant(live, req) {
             Some(vary) if mark.is_some_and(|mark| mark.epoch == vary.epoch) => None,
             Some(vary) => return Shared::LookBy(vary),

@@ -168,6 +168,10 @@ impl Store for Backend {
         ask!(self, store => store.is_shared())
     }
 
+    fn is_heard_since(&self, seen: Seen) -> bool {
+        ask!(self, store => store.is_heard_since(seen))
+    }
+
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {
         ask!(self, store => store.peek(key), await)
     }

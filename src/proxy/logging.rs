@@ -29,7 +29,7 @@ pub fn start(config: &Config) -> Logs {
     });
     let (lines, writing) = lines::open(io::stderr());
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.log))
+        .with_env_filter(EnvFilter::new(filter(&config.log)))
         .with_writer(lines)
         .with_ansi(terminal);
     match format {
@@ -37,4 +37,16 @@ pub fn start(config: &Config) -> Logs {
         LogFormat::Json => logs.event_format(json::Json).init(),
     }
     Logs { _writing: writing }
+}
+
+/// What larder says itself, and says once, those below need not say each time: unless the setting
+/// names them.
+fn filter(setting: &str) -> String {
+    let mut filter = setting.to_owned();
+    for target in ["fred", "h2"] {
+        if !setting.contains(target) && setting != "off" {
+            filter.push_str(&format!(",{target}=error"));
+        }
+    }
+    filter
 }

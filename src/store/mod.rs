@@ -82,6 +82,13 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Whether what others purge is heard of, and was without a break since something was `seen`:
+    /// else what was begun then may have been purged meanwhile.
+    fn is_heard_since(&self, seen: Seen) -> bool {
+        let _ = seen;
+        true
+    }
+
     /// What is kept under `key`, without its body. It does not count as use, where a store makes
     /// room by use: who looks changes nothing.
     fn peek(&self, key: &Key) -> impl Future<Output = Result<Option<Front>, StoreError>> + Send;

@@ -64,6 +64,9 @@ struct Near {
     good_for: Duration,
 }
 
+/// For how long what is being fetched is shared where nothing is heard, and there are no copies.
+const UNHEARD: Duration = Duration::from_secs(2);
+
 /// How often is it proved that others are heard where there are no copies.
 const UNHURRIED: Duration = Duration::from_secs(8);
 
@@ -164,7 +167,7 @@ impl TieredStore {
             let age = seen.at.map(|at| now.duration_since(at));
             age.is_some_and(|age| age < near.good_for)
         };
-        self.ears.has_heard(seen.session, now) || confirmed()
+        self.shared().is_heard_from() && self.ears.has_heard(seen.session, now) || confirmed()
     }
 
     /// Copies what a look into Redis finds.
@@ -173,11 +176,13 @@ impl TieredStore {
         key: &Key,
         looked: impl Future<Output = Result<(Looked, T), StoreError>>,
     ) -> Result<(Looked, T), StoreError> {
+        let session = self.ears.session();
         let Some(near) = &self.near else {
-            return looked.await;
+            let (mut looked, more) = looked.await?;
+            looked.seen.session = session;
+            return Ok((looked, more));
         };
         let changes = self.ears.changes.seen(key);
-        let session = self.ears.session();
         let at = self.clock.instant();
         let Ok((mut looked, more)) = looked.await else {
             // What comes instead may be copied for a while, though not be stored in Redis.
@@ -327,6 +332,13 @@ impl Store for TieredStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn is_heard_since(&self, seen: Seen) -> bool {
+        let now = self.clock.instant();
+        let good_for = self.near.as_ref().map_or(UNHEARD, |near| near.good_for);
+        let age = seen.at.map(|at| now.duration_since(at));
+        self.ears.has_heard(seen.session, now) || age.is_some_and(|age| age < good_for)
     }
 
     async fn peek(&self, key: &Key) -> Result<Option<Front>, StoreError> {

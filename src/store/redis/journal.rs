@@ -46,7 +46,8 @@ const REMEMBERED: Duration = Duration::from_secs(11 * 60);
 /// Purges that wait for Redis to be back. When there are more, everything is purged.
 const PENDING: usize = 1024;
 
-/// Begins the journal if there is none, or if it lacks what somebody has seen in it already.
+/// Begins the journal if there is none, if it lacks what somebody has seen in it already, or if
+/// its numbers cannot be ours: those would have APPEND go on without end.
 ///
 /// It begins with a command that writes and takes no room: after one, a Redis that is full lets
 /// the others pass.
@@ -56,9 +57,14 @@ local t = redis.call('TIME')
 local now = tonumber(t[1])
 local function text(n) return string.format('%.0f', n) end
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
-local n = tonumber(redis.call('HGET', KEYS[1], 'n') or '')
+local function number(field)
+  local n = tonumber(redis.call('HGET', KEYS[1], field) or '')
+  if n and n >= 0 and n < 2^53 and n == math.floor(n) then return n end
+end
+local n, f, o = number('n'), number('f'), number('o')
 local known = tonumber(ARGV[1])
-if not n or n < known then
+local sound = n and f and o and f <= n and o <= n and n - o <= 8192
+if not sound or n < known then
   n = math.max(n or 0, known, now * 1000000 + tonumber(t[2])) + 1
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'n', text(n), 'f', text(n), 'o', text(n))
@@ -67,15 +73,14 @@ redis.call('EXPIRE', KEYS[1], 2592000)
 ";
 
 const APPEND: &str = r"
-local f = tonumber(redis.call('HGET', KEYS[1], 'f'))
-local o = tonumber(redis.call('HGET', KEYS[1], 'o'))
+f, o = number('f'), number('o')
 n = n + 1
 if ARGV[4] == '' then f = n
 else redis.call('HSET', KEYS[1], text(n), now .. ' ' .. ARGV[4]) end
 while o < n - 1 do
   local first = redis.call('HGET', KEYS[1], text(o + 1))
   if first then
-    local old = now - tonumber(string.match(first, '^%d+')) > 600
+    local old = now - (tonumber(string.match(first, '^%d+') or '') or 0) > 600
     if not old and n - o <= 4096 then break end
     local swept = redis.call('HDEL', KEYS[1], 's' .. text(o + 1)) == 1
     if not (swept and old) then f = math.max(f, o + 1) end

@@ -25,6 +25,13 @@ const ROOM_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two looks whether Redis is back.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
+/// Who is lost sooner than this after it was back is left alone for a while before it is used again,
+/// longer each time.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// The shortest such while, and the longest.
+const RESTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
+
 /// When it was looked at in vain for so long, a connection that seems well is given up.
 const HOPELESS: Duration = Duration::from_millis(500);
 
@@ -74,8 +81,16 @@ impl Keeper {
     }
 
     async fn run(mut self) {
+        let clock = self.shared.clock;
+        let mut rest = Duration::ZERO;
         loop {
             self.recover().await;
+            if !rest.is_zero() {
+                sleep(rest).await;
+                if self.take_up().await.is_err() {
+                    continue;
+                }
+            }
             // What is queued tells of tries that failed before.
             self.errors = self.errors.resubscribe();
             self.link.breaker.close();
@@ -83,16 +98,32 @@ impl Keeper {
                 self.link.breaker.trip(); // Somebody purged in the last moment.
                 continue;
             }
-            self.change(Availability::Up);
-            self.watch().await;
+            let since = clock.instant();
+            self.watch(rest * 2).await;
+            // One that answers, and is too slow for all that it is asked, is not to be lost and
+            // back many times a second.
+            rest = match clock.instant() - since < STEADY {
+                true => (rest * 2).clamp(RESTS.0, RESTS.1),
+                false => Duration::ZERO,
+            };
         }
     }
 
-    /// Watches until Redis is lost.
-    async fn watch(&mut self) {
+    /// Watches until Redis is lost. That it is back is told when it has been for so long.
+    async fn watch(&mut self, told_after: Duration) {
         let mut full = false;
+        let mut told = told_after.is_zero();
+        if told {
+            self.change(Availability::Up);
+        }
+        let telling = sleep(told_after);
+        tokio::pin!(telling);
         loop {
             tokio::select! {
+                () = &mut telling, if !told => {
+                    told = true;
+                    self.change(Availability::Up);
+                }
                 () = self.link.breaker.tripped() => return,
                 // Do not wait for calls to fail: fred says that the connection broke. The first
                 // probe tells whether it matters.
@@ -101,7 +132,7 @@ impl Keeper {
                     return;
                 }
                 () = self.link.full() => {
-                    full = true;
+                    (full, told) = (true, true);
                     self.change(Availability::Full);
                 }
                 // Later, if it is found to be full meanwhile.

@@ -229,6 +229,13 @@ impl Shared {
         }
     }
 
+    /// Whether nothing that is said there is lost unnoticed. The nodes of a cluster pass on to each
+    /// other what they are told, and miss nothing that does not come.
+    #[cfg(feature = "memory")]
+    pub(super) fn is_heard_from(&self) -> bool {
+        !self.link.is_clustered()
+    }
+
     fn write_timeout(&self) -> Duration {
         self.config.timeout.saturating_mul(WRITE_PATIENCE)
     }

@@ -17,11 +17,11 @@ use tower::{Layer, Service};
 
 use super::{
     coherence::{self, NEVER, held, origin},
-    redis::{config, connect, heals, is_down, lookups_in_vain, soon, wait_for},
+    redis::{config, connect, heals, is_down, lookups_in_vain, name, soon, wait_for},
     *,
 };
 use crate::support::{
-    redis::Redis,
+    redis::{Cluster, Redis},
     script::{Body, Script, Told, request, respond, told},
 };
 
@@ -160,4 +160,22 @@ async fn no_request_waits_for_a_redis_that_is_known_to_hang() {
     assert_eq!(cache.far.calls(), 0);
     redis.resume();
     heals(&cache.far).await;
+}
+
+/// In a cluster nobody can be sure to hear of all: a copy is good for a while and no longer.
+#[tokio::test]
+async fn in_a_cluster_copies_are_looked_up_again() {
+    let cluster = Cluster::start();
+    let far = connect(RedisConfig::new(cluster.url()).timeout(Duration::from_secs(5))).await;
+    let store = TieredStore::with_near(far, MemoryStore::new(1 << 20), Duration::from_secs(1));
+    put(&store, &key("/a"), &entry(1, "kept")).await;
+    let is_there = async || {
+        yield_now().await; // So that others hear.
+        get(&store, &key("/a")).await.is_some()
+    };
+    soon(async { while !(is_there().await && store.hears()) {} }).await;
+    for node in &cluster.nodes {
+        node.command(&["DEL", &name("/a")]);
+    }
+    soon(async { while is_there().await {} }).await;
 }

@@ -1,7 +1,10 @@
 //! What is found in Redis is not what larder put there.
 
 use super::*;
-use crate::support::redis::{Redis, Reply};
+use crate::support::{
+    proxy::{ask, request},
+    redis::{Redis, Reply},
+};
 
 /// The only record's key.
 fn the_key(redis: &Redis) -> Vec<u8> {
@@ -84,6 +87,39 @@ async fn all_that_was_there_is_gone() {
         redis.command(&["FLUSHALL"]);
         assert!(!site.get("/x").await.is_hit());
         assert_eq!(site.origin.asked(), n + 2);
+    }
+    assert_eq!(site.cache().await, "ok");
+}
+
+/// The journal of purges is begun anew where it is not as larder left it, whatever it says.
+#[tokio::test]
+async fn a_journal_that_is_not_as_it_was_left_is_begun_anew() {
+    const NAME: &str = "larder::purges";
+    let redis = Redis::start();
+    let site = Site::with(&redis.url(), &["--near=off"]).await;
+    site.until_hit("/x").await;
+    for field in ["n", "f", "o"] {
+        for value in [
+            "",
+            "text",
+            "1e300",
+            "-1",
+            "9000000000000000",
+            "99999999999999999999",
+        ] {
+            match value {
+                "" => redis.command(&["HDEL", NAME, field]),
+                value => redis.command(&["HSET", NAME, field, value]),
+            };
+            site.until_hit("/x").await;
+            let purged = ask(
+                site.larder.address,
+                request("DELETE", "/cache?tag=q", &[], ""),
+            )
+            .await;
+            assert_eq!(purged.status, 200, "{field} {value:?}");
+            site.until_hit("/x").await;
+        }
     }
     assert_eq!(site.cache().await, "ok");
 }
