@@ -163,22 +163,22 @@ impl Shared {
     /// Whether the request is one that needs no answer of larder's own, and has no fields that
     /// are to be taken out of it, or counted.
     fn is_clear(&self, head: &request::Parts) -> bool {
-        let concerns = |name: &HeaderName| name == VIA || self.unkeyed.is_one(name);
-        let target = head.uri.path_and_query();
-        let known = |value: &HeaderValue| {
-            let is = |word: &str| value.as_bytes().eq_ignore_ascii_case(word.as_bytes());
-            is("keep-alive") || is("close")
+        // What else `Connection` names is to be taken out.
+        let names_others = |value: &HeaderValue| {
+            let is = |word: &[u8]| value.as_bytes().eq_ignore_ascii_case(word);
+            !is(b"keep-alive") && !is(b"close")
         };
+        let concerns = |(name, value): (&HeaderName, &HeaderValue)| {
+            name == VIA || name == CONNECTION && names_others(value) || self.unkeyed.is_one(name)
+        };
+        let target = head.uri.path_and_query();
         target.is_some_and(|target| {
             let target = target.as_str();
             target.len() as u64 <= self.limits.target && framing::is_path(target)
-        })
-            // What else it names is to be taken out.
-            && head.headers.get_all(CONNECTION).iter().all(known)
-            && head.headers.len() <= self.limits.fields
+        }) && head.headers.len() <= self.limits.fields
             && matches!(head.version, Version::HTTP_11 | Version::HTTP_2)
             && framing::check_host(&head.uri, &head.headers, head.version).is_ok()
-            && !head.headers.keys().any(concerns)
+            && !head.headers.iter().any(concerns)
             && !self.draining.is_on()
     }
 

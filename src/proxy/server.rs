@@ -418,10 +418,8 @@ fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
 async fn speaks_h2(stream: &TcpStream, bounds: &Bounds) -> io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
     let mut first = [0; PREFACE.len()];
-    let mut pauses = [5, 10, 20, 40, 80, 160]
-        .map(Duration::from_millis)
-        .into_iter();
     let (clock, mut begun) = (Clock::system(), None);
+    let mut pause = Duration::from_millis(5);
     loop {
         let count = stream.peek(&mut first).await?;
         if count == 0 {
@@ -437,8 +435,8 @@ async fn speaks_h2(stream: &TcpStream, bounds: &Bounds) -> io::Result<bool> {
             return Err(io::ErrorKind::TimedOut.into());
         }
         // What was peeked at stays readable: there is nothing to wait for but time.
-        let pause = pauses.next().unwrap_or(Duration::from_millis(250));
         sleep(pause.min(bounds.limits.head_time)).await;
+        pause = (pause * 2).min(Duration::from_millis(250));
     }
 }
 
