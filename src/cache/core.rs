@@ -375,7 +375,6 @@ impl<S: Store> Core<S> {
     /// replaced, since the trip began.
     pub(super) async fn refresh(&self, trip: &Trip, entry: &Entry, keep: Duration) -> bool {
         let key = &trip.key;
-        let mut patience = trip.patience.clone();
         let asked = trip.exact();
         let Some(_passing) = self.gate.pass(trip.ticket, asked, &entry.head).await else {
             return false;
@@ -384,15 +383,15 @@ impl<S: Store> Core<S> {
         let own = trip.seat();
         let seen = trip.seen_of(own);
         let refresh = self.store.refresh(own, entry.id, head, keep, seen);
-        let kept = patience.wait(refresh).await;
-        if let Some(marker) = &trip.found.marker {
-            let mark = self.mark(trip, key, marker, keep);
-            let _ = patience.wait(mark).await;
-        }
+        let mark = async {
+            if let Some(marker) = &trip.found.marker {
+                let _ = self.mark(trip, key, marker, keep).await;
+            }
+        };
+        let (kept, ()) = tokio::join!(refresh, mark);
         if trip.asked.is_some() {
             // The mark is of use for longer now.
-            let place = async { Ok(self.place(trip, &entry.head, keep).await) };
-            let _ = patience.wait(place).await;
+            self.place(trip, &entry.head, keep).await;
         }
         self.changes.add(key);
         kept.unwrap_or(false)

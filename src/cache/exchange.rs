@@ -198,11 +198,9 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
             let mut seen = core.changes.seen(&key);
             let now = core.clock.now();
             let parts = &self.parts;
-            let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);
-            let mut found = find.await;
-            if found.is_nothing()
-                && let Some(search) = core.search(&key, &mut patience).await
-            {
+            let find = core.find_or_search(&key, hint.as_ref(), parts, asking, &mut patience);
+            let (mut found, search) = find.await;
+            if let Some(search) = search {
                 key = Cow::Owned(search.key(&key));
                 seen = core.changes.seen(&key);
                 let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);

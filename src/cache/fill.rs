@@ -66,12 +66,19 @@ struct Broken {
     source: Option<BoxError>,
 }
 
-/// As far as it goes at once; the rest in a task of its own.
-fn begin(what: impl Future<Output = ()> + Send + 'static) {
+/// As far as it goes at once; the rest in a task of its own. Answers what came of it, if that is
+/// known.
+pub(super) fn begin<T: Send + 'static>(
+    what: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     let mut what = Box::pin(what);
     let mut now = Context::from_waker(Waker::noop());
-    if what.as_mut().poll(&mut now).is_pending() {
-        tokio::spawn(what);
+    match what.as_mut().poll(&mut now) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => {
+            tokio::spawn(what);
+            None
+        }
     }
 }
 

@@ -31,6 +31,11 @@ impl Patience {
         Patience::new(Clock::system(), Duration::MAX)
     }
 
+    /// Has no more left than what was taken aside, to wait for two things at once.
+    pub(super) fn no_longer_than(&mut self, aside: &Patience) {
+        self.left = self.left.min(aside.left);
+    }
+
     /// What the store answers, or an error when there is no time left to wait for it. What was
     /// asked may be done all the same.
     pub(super) async fn wait<T>(

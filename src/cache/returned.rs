@@ -19,7 +19,7 @@ use super::{
     body::ResponseBody,
     core::{Core, Landing, Live, credentials},
     fetch::Trip,
-    fill::Fill,
+    fill::{Fill, begin},
     recording::record,
 };
 use crate::{
@@ -106,11 +106,14 @@ impl<S: Store> Returned<S> {
         };
         match keep {
             Some(Keep::For(keep)) => {
-                outcome.stored = core.refresh(&trip, &entry, keep).await;
                 if !entry.head.is_fresh(received) {
                     trip.is_in_vain(credentials(&asked));
                 }
                 trip.announce(Landing::Stored(entry.clone()));
+                // Nobody waits for a store that is far. Who asks meanwhile finds the flight.
+                let (core, entry) = (Arc::clone(&core), entry.clone());
+                let refresh = async move { core.refresh(&trip, &entry, keep).await };
+                outcome.stored = begin(refresh).unwrap_or(true);
             }
             Some(Keep::No(_)) | None => {
                 trip.forget(&core).await;

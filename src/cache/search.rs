@@ -6,27 +6,62 @@
 //! under it cannot be reached.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
 use http::request;
 
 use super::{
-    core::{Core, Live},
+    core::{Asking, Core, Found, Live},
     fetch::Trip,
     patience::Patience,
 };
 use crate::{
-    policy::{Digest, Head, Key, Search},
+    policy::{Digest, Head, Key, Search, Vary},
     store::{Looked, Record, Store, StoreError, random},
 };
 
 impl<S: Store> Core<S> {
-    /// The mark of the path of a URI that nothing is stored for. A URI without a query is seldom
-    /// one of several, so that no time is lost for it where no rule was ever seen.
+    /// What [`Core::find`] finds, and where that is nothing, the mark of the path. Where it takes
+    /// time to know, both are asked for at once.
+    pub(super) async fn find_or_search(
+        &self,
+        key: &Key,
+        hint: Option<&Arc<Vary>>,
+        req: &request::Parts,
+        asking: Asking<'_>,
+        patience: &mut Patience,
+    ) -> (Found, Option<Arc<Search>>) {
+        let mut aside = patience.clone();
+        if !self.may_search(key) {
+            return (self.find(key, hint, req, asking, patience).await, None);
+        }
+        let (found, search) = {
+            let mut find = pin!(self.find(key, hint, req, asking, patience));
+            match poll_fn(|cx| Poll::Ready(find.as_mut().poll(cx))).await {
+                Poll::Ready(found) if !found.is_nothing() => (found, None),
+                Poll::Ready(found) => (found, self.search(key, &mut aside).await),
+                Poll::Pending => tokio::join!(find, Box::pin(self.search(key, &mut aside))),
+            }
+        };
+        patience.no_longer_than(&aside);
+        let search = search.filter(|_| found.is_nothing());
+        (found, search)
+    }
+
+    /// Whether there may be a rule for the path of a URI. One without a query is seldom one of
+    /// several, so that no time is lost for it where no rule was ever seen.
+    fn may_search(&self, key: &Key) -> bool {
+        key.is_get() && (key.has_query() || self.searches.load(Ordering::Relaxed))
+    }
+
+    /// The mark of the path of a URI that nothing is stored for.
     pub(super) async fn search(&self, key: &Key, patience: &mut Patience) -> Option<Arc<Search>> {
-        if !key.is_get() || !(key.has_query() || self.searches.load(Ordering::Relaxed)) {
+        if !self.may_search(key) {
             return None;
         }
         let mark = key.search_mark();

@@ -18,6 +18,8 @@ mod seen;
 mod spare;
 #[cfg(all(feature = "memory", feature = "redis"))]
 mod tiered;
+#[cfg(all(feature = "memory", feature = "redis"))]
+mod together;
 mod turn;
 
 use std::{

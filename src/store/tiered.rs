@@ -24,6 +24,7 @@ use super::{
     memory::Copied,
     reading::Taker,
     redis::{Ears, Holder, Shared, Task},
+    together::Together,
 };
 use crate::{
     clock::Clock,
@@ -50,6 +51,7 @@ pub struct TieredStore {
     near: Option<Near>,
     far: RedisStore,
     ears: Arc<Ears>,
+    looks: Arc<Together<(Looked, Holder)>>,
     clock: Clock,
     _listener: Arc<Task>,
 }
@@ -107,6 +109,7 @@ impl TieredStore {
             near,
             far,
             ears,
+            looks: Arc::new(Together::new()),
             clock: Clock::system(),
             _listener: Arc::new(listener),
         }
@@ -317,8 +320,12 @@ impl Store for TieredStore {
             return Ok((self.get(key).await?, Turn::Free));
         };
         let expecting = self.ears.expect(key);
-        let looked = Box::pin(self.shared().look_and_ask(key, &claim, ask));
-        let (looked, holder) = self.copied(key, looked).await?;
+        let far = Box::pin(self.shared().look_and_ask(key, &claim, ask));
+        let look = self.copied(key, far);
+        let (looked, holder) = match ask {
+            Ask::IfMissing => self.looks.look(key, look).await?,
+            Ask::Always => look.await?,
+        };
         let turn = match holder {
             Holder::Nobody => Turn::Free,
             Holder::Us => {

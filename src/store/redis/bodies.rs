@@ -17,11 +17,16 @@ use std::{
 use bytes::Bytes;
 use fred::{
     clients::{Client, WithOptions},
+    error::Error,
     interfaces::KeysInterface,
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, Task, link::CallError, scripts::Way};
+use super::{
+    Shared, Task,
+    link::CallError,
+    scripts::{Way, is_wrong_type},
+};
 use crate::{
     policy::Key,
     store::{
@@ -91,11 +96,15 @@ impl Shared {
     }
 
     /// How long what is under this name is, as part of a call.
-    pub(super) async fn body_size(client: &WithOptions<Client>, name: Option<Bytes>) -> u64 {
-        match name {
+    pub(super) async fn body_size(
+        client: &WithOptions<Client>,
+        name: Option<Bytes>,
+    ) -> Result<u64, Error> {
+        let Some(name) = name else { return Ok(0) };
+        match client.strlen(name).await {
             // Something of another kind is no body.
-            Some(name) => client.strlen(name).await.unwrap_or_default(),
-            None => 0,
+            Err(error) if is_wrong_type(&error) => Ok(0),
+            size => size,
         }
     }
 

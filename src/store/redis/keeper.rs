@@ -62,6 +62,8 @@ pub(super) struct Keeper {
     errors: broadcast::Receiver<(Error, Option<Server>)>,
     /// fred's side of the connection. Dropping its clients does not end it.
     router: Task,
+    /// The servers that answered last.
+    servers: Option<String>,
 }
 
 impl Keeper {
@@ -76,6 +78,7 @@ impl Keeper {
             state,
             errors: client.error_rx(),
             router: router(&client),
+            servers: None,
         };
         (Task::of(&tokio::spawn(keeper.run())), watched)
     }
@@ -178,8 +181,13 @@ impl Keeper {
 
     /// Takes Redis up again if it answers: nothing of it is read before what was purged meanwhile
     /// is purged there, too.
-    async fn take_up(&self) -> Result<(), Error> {
-        self.link.probe().await?;
+    async fn take_up(&mut self) -> Result<(), Error> {
+        let servers = self.link.probe().await?;
+        if self.servers.as_ref().is_some_and(|known| *known != servers) {
+            let now = self.shared.clock.instant();
+            self.shared.journal.postpone_recent(now);
+        }
+        self.servers = Some(servers);
         self.shared.replay().await.map_err(CallError::into_error)
     }
 

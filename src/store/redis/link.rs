@@ -17,7 +17,7 @@ use fred::{
     error::{Error, ErrorKind},
     interfaces::{ClientLike, ClusterInterface, KeysInterface},
     types::{
-        Value,
+        InfoKind, Value,
         config::{Config, ConnectionConfig, Options, ReconnectPolicy, Server, TcpConfig},
     },
 };
@@ -26,7 +26,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::breaker::Breaker;
+use super::{breaker::Breaker, scripts::command};
 use crate::{clock::Clock, store::StoreError};
 
 /// Calls under way at a time.
@@ -46,13 +46,41 @@ const STEP: Duration = Duration::from_secs(1);
 /// The shortest and the longest pause between two tries to connect, in milliseconds.
 const PAUSE: (u32, u32) = (50, 250);
 
+/// Does once each thing that is asked of Redis anywhere, to a key that is of no use: who may not do
+/// one of them, as its user has no leave to, cannot be helped. The first command takes no room, so
+/// that one that is full lets the others pass.
+const PROBE: &str = r"
+local key = KEYS[1]
+redis.call('UNLINK', key)
+redis.call('HSET', key, 'n', 1)
+redis.call('HGET', key, 'n')
+redis.call('HMGET', key, 'n')
+redis.call('HEXISTS', key, 'n')
+redis.call('HDEL', key, 'n')
+redis.call('SETRANGE', key, 0, '1')
+redis.call('SET', key, '1', 'PX', 60000)
+redis.call('GET', key)
+redis.call('GETRANGE', key, 0, 0)
+redis.call('STRLEN', key)
+redis.call('EXISTS', key)
+redis.call('TYPE', key)
+redis.call('TIME')
+redis.call('EXPIRE', key, 60)
+redis.call('PEXPIRE', key, 60000)
+redis.call('PTTL', key)
+redis.call('RENAME', key, key)
+redis.call('DEL', key)
+redis.call('PUBLISH', ARGV[1], '')
+return 1";
+
 pub(super) struct Link {
     config: Config,
     client: RwLock<Client>,
     /// What a lookup may take.
     patience: Duration,
-    /// A key of ours that never holds anything.
+    /// A key of ours that never holds anything for long, and a channel that nobody listens to.
     probe: String,
+    silence: String,
     pub(super) breaker: Breaker,
     full: Notify,
     calls: Semaphore,
@@ -62,14 +90,15 @@ pub(super) struct Link {
 
 impl Link {
     /// `largest` is the size of the largest value that is to fit, `patience` what a lookup may
-    /// take, and `probe` a key that never holds anything.
-    pub(super) fn new(config: Config, largest: u64, patience: Duration, probe: String) -> Self {
+    /// take, and `prefix` what all names begin with.
+    pub(super) fn new(config: Config, largest: u64, patience: Duration, prefix: &str) -> Self {
         let bytes = kib(BYTES.max(largest));
         Link {
             client: RwLock::new(client(&config)),
             config,
             patience,
-            probe,
+            probe: format!("{prefix}::probe"),
+            silence: format!("{prefix}::events:probe"),
             breaker: Breaker::new(),
             full: Notify::new(),
             calls: Semaphore::new(CALLS),
@@ -160,22 +189,38 @@ impl Link {
         pin!(self.full.notified()).enable();
     }
 
-    /// Asks whether Redis can be used. Says why not.
-    pub(super) async fn probe(&self) -> Result<(), Error> {
+    /// Asks whether Redis can be used. Says why not, or which servers it is: others, or others
+    /// again, may not know all that these were told.
+    pub(super) async fn probe(&self) -> Result<String, Error> {
         // Deleting is what must never fail, and what a replica, for one, refuses.
         let delete = async |client: WithOptions<Client>| client.unlink(&self.probe).await;
         let within = self.patience.min(STEP);
         self.attempt::<Value, _>(within, delete).await?;
+        let keys = vec![self.probe.clone().into()];
+        let (eval, all) = command(PROBE.to_owned(), keys, vec![self.silence.clone().into()]);
+        let everything = async |client: WithOptions<Client>| client.custom(eval, all).await;
+        self.attempt::<Value, _>(within, everything).await?;
         let client = self.client();
         if !client.is_clustered() {
-            return Ok(());
+            return self.who_is(within, None).await;
         }
+        let mut servers = String::new();
         let nodes = client.cached_cluster_state();
         for node in nodes.map_or_else(Vec::new, |nodes| nodes.unique_primary_nodes()) {
-            let ping = async |client| on(&client, Some(&node)).ping(None).await;
-            self.attempt::<Value, _>(within, ping).await?;
+            servers += &self.who_is(within, Some(node)).await?;
         }
-        Ok(())
+        Ok(servers)
+    }
+
+    /// The name that a server has from its start to its end.
+    async fn who_is(&self, within: Duration, node: Option<Server>) -> Result<String, Error> {
+        let info = async |client| {
+            let client = on(&client, node.as_ref());
+            client.info::<String>(Some(InfoKind::Server)).await
+        };
+        let info = self.attempt(within, info).await?;
+        let name = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(name.unwrap_or_default().to_owned())
     }
 
     /// Asks whether there is room in Redis.
@@ -324,6 +369,14 @@ pub(super) fn on(client: &WithOptions<Client>, node: Option<&Server>) -> WithOpt
     Client::with_options(client, &options)
 }
 
+/// Parts of what Redis says of what is not to be done there, by this user or by any.
+const FORBIDDEN: [&str; 4] = [
+    "can't run this command",
+    "can't access at least one of the keys",
+    "unknown command",
+    "Unknown Redis command",
+];
+
 /// What an error tells of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
@@ -339,12 +392,17 @@ enum Trouble {
 
 impl Trouble {
     fn of(error: &Error) -> Self {
+        // As a script is told that its user may not do what it does.
+        let is_forbidden = |how| error.details().contains(how);
+        if FORBIDDEN.iter().any(is_forbidden) {
+            return Trouble::Useless;
+        }
         // What it replies begins with a word in capitals.
         let word = error.details().split(' ').next().unwrap_or_default();
         match word {
             "NOAUTH" | "WRONGPASS" | "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN"
             // Nothing can be deleted either, and what cannot be deleted must not be read.
-            | "READONLY" | "MISCONF" | "NOREPLICAS" => Trouble::Useless,
+            | "READONLY" | "MISCONF" | "NOREPLICAS" | "NOPERM" => Trouble::Useless,
             "OOM" => Trouble::Full,
             _ if word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase()) => Trouble::Refused,
             _ => match error.kind() {

@@ -236,6 +236,8 @@ impl Listener {
             Event::Changed => self.forget(&key()?),
             Event::Removed => {
                 let key = key()?;
+                let now = self.shared.clock.instant();
+                self.shared.journal.remember(&key, now);
                 self.ears.tell(&Purge::Uri(key.clone()));
                 self.forget(&key);
             }

@@ -13,7 +13,8 @@
 //! write counts only if the nonce is the one that its lookup saw (see [`scripts`]). So a fetch
 //! that was in flight on any instance cannot bring back what was purged meanwhile, whether or not
 //! the instances hear each other. Purges that Redis could not be told are told it before anything
-//! of it is read again.
+//! of it is read again; and so are those of the last minutes where another server has taken its
+//! place, which may not know of them.
 
 mod bodies;
 mod breaker;
@@ -46,6 +47,10 @@ use fred::{
 use tokio::sync::watch;
 
 pub(super) use self::keeper::Task;
+#[cfg(feature = "memory")]
+use self::leases::Claim;
+#[cfg(feature = "memory")]
+pub(super) use self::table::Table;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
     journal::{Journal, Reach},
@@ -54,8 +59,6 @@ use self::{
     scripts::Way,
     slots::Slots,
 };
-#[cfg(feature = "memory")]
-use self::{leases::Claim, table::Table};
 #[cfg(feature = "memory")]
 pub(super) use self::{leases::Holder, listener::Ears};
 #[cfg(feature = "memory")]
@@ -124,8 +127,7 @@ impl RedisStore {
     /// Outside of a tokio runtime.
     pub fn connect(config: RedisConfig) -> Result<Self, StoreError> {
         let largest = config.max_object.saturating_add(HEAD_ROOM);
-        let probe = format!("{}::probe", config.prefix);
-        let link = Link::new(config.parse()?, largest, config.timeout, probe);
+        let link = Link::new(config.parse()?, largest, config.timeout, &config.prefix);
         let shared = Arc::new(Shared {
             link: Arc::new(link),
             config,
@@ -292,7 +294,7 @@ impl Shared {
                 Err(error) if scripts::is_wrong_type(&error) => Bytes::new(),
                 Err(error) => return Err(error),
             };
-            Ok((reach?, before, size, bytes))
+            Ok((reach?, before, size?, bytes))
         });
         let (reach, before, size, bytes) = found.await?;
         let number = match reach {
@@ -403,6 +405,7 @@ impl Store for RedisStore {
         };
         match removed {
             Ok((any, nonce)) => {
+                shared.journal.remember(key, shared.clock.instant());
                 let seen = Seen {
                     number,
                     nonce,

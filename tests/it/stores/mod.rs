@@ -12,6 +12,7 @@ mod memory;
 mod near;
 mod redis;
 mod spares;
+mod trips;
 mod versions;
 
 use std::{

@@ -71,7 +71,9 @@ async fn down_at_the_start() {
 #[tokio::test]
 async fn not_letting_us_in_at_first() {
     let redis = Redis::start();
-    redis.command(&["ACL", "SETUSER", "keeper", "on", ">right", "~*", "+@all"]);
+    redis.command(&[
+        "ACL", "SETUSER", "keeper", "on", ">right", "~*", "&*", "+@all",
+    ]);
     let url = redis.url().replace("//", "//keeper:wr0ng@");
     let mut site = Site::on(&url).await;
     site.use_it(1).await;
@@ -81,6 +83,28 @@ async fn not_letting_us_in_at_first() {
     site.until_hit("/known/0").await;
     site.lost_once("uthenticat").await;
     assert_eq!(site.said("wr0ng"), 0);
+}
+
+/// Its user may do less than it takes, for a while: nothing is kept, and that is not to go unnoticed.
+#[tokio::test]
+async fn not_letting_us_do_all_that_it_takes() {
+    for command in ["getrange", "set", "strlen", "eval", "hmget"] {
+        let mut redis = Redis::start();
+        redis.command(&[
+            "ACL", "SETUSER", "keeper", "on", ">right", "~*", "&*", "+@all",
+        ]);
+        let url = redis.url().replace("//", "//keeper:right@");
+        let site = Site::on(&url).await;
+        let let_us = |redis: &mut Redis, sign: &str| {
+            let rule = format!("{sign}{command}");
+            redis.command(&["ACL", "SETUSER", "keeper", &rule]);
+        };
+        let (breaks, heals) = (
+            |redis: &mut Redis| let_us(redis, "-"),
+            |redis: &mut Redis| let_us(redis, "+"),
+        );
+        bears(&mut redis, site, breaks, heals, "").await;
+    }
 }
 
 #[tokio::test]

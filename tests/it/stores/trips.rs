@@ -1,0 +1,151 @@
+//! How often Redis is waited for. Commands that are under way at the same time are one round trip.
+
+use std::{future::Future, sync::atomic::AtomicU64};
+
+use larder::store::RedisConfig;
+use tokio::time::sleep;
+
+use super::{
+    coherence::{Instance, NEVER, origin},
+    redis::{config, soon},
+    *,
+};
+use crate::support::{
+    redis::{Redis, Relay, Reply},
+    script::{Script, respond},
+};
+
+/// How often Redis ran these commands so far.
+fn ran(redis: &Redis, commands: [&str; 2]) -> [u64; 2] {
+    let Reply::Text(info) = redis.command(&["INFO", "commandstats"]).remove(0) else {
+        panic!("no info");
+    };
+    let info = String::from_utf8(info).unwrap();
+    commands.map(|command| {
+        let start = format!("cmdstat_{command}:calls=");
+        let line = info.lines().find_map(|line| line.strip_prefix(&start));
+        let calls = line.and_then(|line| line.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    })
+}
+
+/// The same, when it does not rise any more: a new listener sends itself a message.
+async fn settled(redis: &Redis, commands: [&str; 2]) -> [u64; 2] {
+    soon(async {
+        loop {
+            let before = ran(redis, commands);
+            sleep(Duration::from_millis(300)).await;
+            if ran(redis, commands) == before {
+                return before;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn round_trips_are_few() {
+    let redis = Redis::start();
+    let version = Arc::new(AtomicU64::new(1));
+    let origin = origin(&version);
+    let one = Instance::new(config(&redis), Some(NEVER), &origin).await;
+    one.warm("/a").await;
+    let two = Instance::new(config(&redis), Some(NEVER), &origin).await;
+    two.get("/b").await; // It knows the journal from here on, and has sent its first message.
+    two.warm("/b").await;
+    let commands = ["getrange", "eval"];
+
+    let before = settled(&redis, commands).await;
+    assert!(two.get("/a").await.1, "a far hit");
+    let after = ran(&redis, commands);
+    // Two at once: the script that would take the lease looks, too.
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [2, 1]);
+
+    for _ in 0..10 {
+        assert!(two.get("/a").await.1, "a near hit");
+    }
+    assert_eq!(ran(&redis, commands), after);
+
+    let silent = Script::numbered(&[("cache-control", "no-store")]);
+    let three = Instance::new(config(&redis), Some(NEVER), &silent).await;
+    three.get("/first").await;
+    let before = settled(&redis, commands).await;
+    assert!(!three.get("/missed").await.1, "a miss");
+    let after = settled(&redis, commands).await;
+    // The same; and the lease is ended, when the response has gone out.
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [2, 2]);
+}
+
+/// How often Redis was asked for a record so far, by a script or not.
+fn reads(redis: &Redis) -> u64 {
+    ran(redis, ["getrange", "eval"])[0]
+}
+
+/// Asks while nothing that Redis answers comes through until it was asked for `reads` records; what
+/// it does later it does for the next one.
+async fn in_one_trip<T>(
+    redis: &Redis,
+    relay: &Relay,
+    wanted: u64,
+    asking: impl Future<Output = T>,
+) -> T {
+    let before = settled(redis, ["getrange", "eval"]).await[0];
+    relay.withhold_after(0);
+    let asked = async {
+        while reads(redis) < before + wanted {
+            sleep(Duration::from_millis(1)).await;
+        }
+        relay.let_through();
+    };
+    let (answer, ()) = soon(async { tokio::join!(asking, asked) }).await;
+    answer
+}
+
+async fn through(relay: &Relay, origin: &Script) -> Instance {
+    // Whoever gives up would go on without.
+    let far = RedisConfig::new(relay.url()).timeout(Duration::from_secs(60));
+    let instance = Instance::new(far, Some(NEVER), origin).await;
+    instance.get("/first").await; // It knows the journal from here on.
+    instance
+}
+
+#[tokio::test]
+async fn a_miss_of_a_url_with_a_query_is_one_round_trip() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let origin = origin(&Arc::new(AtomicU64::new(1)));
+    let one = through(&relay, &origin).await;
+    // Two for the URL, as a script looks, too, and one for the rule of its path.
+    let got = in_one_trip(&redis, &relay, 3, one.get("/a?b")).await;
+    assert_eq!(got, ("1".to_owned(), false));
+}
+
+#[tokio::test]
+async fn who_has_something_validated_waits_for_redis_once() {
+    const STALE: &[(&str, &str)] = &[("cache-control", "max-age=0"), ("etag", "\"v\"")];
+    let redis = Redis::start();
+    let relay = Arc::new(Relay::to(redis.port()).await);
+    let between = Arc::clone(&relay);
+    let origin = Script::at_once(
+        move |_, req| match req.headers.contains_key("if-none-match") {
+            true => {
+                between.withhold_after(0);
+                respond(304, STALE, "")
+            }
+            false => respond(200, STALE, "body"),
+        },
+    );
+    let one = through(&relay, &origin).await;
+    let stored = || redis.command(&["EXISTS", "larder:GET http://api.example/a"]);
+    one.get("/a").await;
+    soon(async {
+        while stored() != [Reply::Number(1)] {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let before = origin.calls();
+    let (body, _) = soon(one.get("/a")).await;
+    assert_eq!((&*body, origin.calls()), ("body", before + 1));
+    relay.let_through();
+}
