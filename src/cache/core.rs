@@ -210,7 +210,12 @@ impl<S: Store> Core<S> {
             true => Asking::Nobody, // They differ.
             false => asking,
         };
-        let (Looked { record, seen }, mut turn) = self.look(key, of_all, patience).await;
+        let (looked, mut turn) = self.look(key, of_all, req, patience).await;
+        let Looked {
+            record,
+            seen,
+            variant: along,
+        } = looked;
         let marker = match record {
             Some(Record::Response(entry)) if !is_query => {
                 let found = Found::with(None, None, Some(entry));
@@ -227,13 +232,15 @@ impl<S: Store> Core<S> {
             _ => hint.cloned(),
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
-        let of_variant = match &variant {
-            Some(variant) => {
-                let (looked, its_turn) = self.look(variant, asking, patience).await;
+        let along = along.filter(|along| variant.as_ref() == Some(&along.0));
+        let of_variant = match (&variant, along) {
+            (Some(_), Some(along)) => along.1,
+            (Some(variant), None) => {
+                let (looked, its_turn) = self.look(variant, asking, req, patience).await;
                 turn = its_turn;
                 looked
             }
-            None => Looked::default(),
+            (None, _) => Looked::default(),
         };
         let entry = match of_variant.record {
             Some(Record::Response(entry)) => Some(entry),
@@ -258,7 +265,13 @@ impl<S: Store> Core<S> {
         }
     }
 
-    async fn look(&self, key: &Key, asking: Asking<'_>, patience: &mut Patience) -> (Looked, Turn) {
+    async fn look(
+        &self,
+        key: &Key,
+        asking: Asking<'_>,
+        req: &request::Parts,
+        patience: &mut Patience,
+    ) -> (Looked, Turn) {
         let ask = match asking {
             Asking::Nobody => {
                 let looked = patience.wait(self.store.get(key)).await;
@@ -267,8 +280,8 @@ impl<S: Store> Core<S> {
             Asking::About(about) if about == key => Ask::Always,
             Asking::Others | Asking::About(_) => Ask::IfMissing,
         };
-        let looked = patience.wait(self.store.get_or_turn(key, ask)).await;
-        looked.unwrap_or_default()
+        let look = self.store.get_or_turn(key, ask, &req.headers);
+        patience.wait(look).await.unwrap_or_default()
     }
 
     /// Which variant a response with this head is, to this request; `None` when its URI has none.

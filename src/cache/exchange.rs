@@ -374,7 +374,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
             self.parts.method = Method::GET;
         }
         tokio::spawn(async move {
-            if is_elsewhere(&self.core, &mut trip).await {
+            if is_elsewhere(&self.core, &mut trip, &self.parts).await {
                 return;
             }
             // The body is received by a task of its own: nobody need read it here.
@@ -384,12 +384,14 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
 }
 
 /// Whether another who shares the store fetches what is stale here, or has fetched it.
-async fn is_elsewhere<S: Store>(core: &Core<S>, trip: &mut Trip) -> bool {
+async fn is_elsewhere<S: Store>(core: &Core<S>, trip: &mut Trip, req: &request::Parts) -> bool {
     if !core.store.is_shared() {
         return false;
     }
-    let asked = core.store.get_or_turn(trip.seat(), Ask::Always).await;
-    let (looked, turn) = asked.unwrap_or_default();
+    let asked = core
+        .store
+        .get_or_turn(trip.seat(), Ask::Always, &req.headers);
+    let (looked, turn) = asked.await.unwrap_or_default();
     let is_fresh = match &looked.record {
         Some(Record::Response(entry)) => entry.head.is_fresh(core.clock.now()),
         _ => false,

@@ -99,7 +99,7 @@ impl<S: Store> Core<S> {
             let _ = self.store.remove(asked).await;
         }
         let now = self.clock.now();
-        let Looked { record, seen } = self.store.get(&mark).await.unwrap_or_default();
+        let Looked { record, seen, .. } = self.store.get(&mark).await.unwrap_or_default();
         let stored = match record {
             Some(Record::Search(search)) if search.rule == *rule => Some(search),
             _ => None,

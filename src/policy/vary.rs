@@ -170,6 +170,11 @@ impl Selection {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    #[cfg(all(feature = "memory", feature = "redis"))]
+    pub(crate) fn into_text(self) -> String {
+        self.0.into()
+    }
 }
 
 /// Any field: the pieces as they are, since nothing is known of them.

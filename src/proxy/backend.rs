@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use tokio::time::timeout;
 
 use super::{
@@ -160,8 +161,13 @@ impl Store for Backend {
         ask!(self, store => store.get(key), await)
     }
 
-    async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
-        ask!(self, store => store.get_or_turn(key, ask), await)
+    async fn get_or_turn(
+        &self,
+        key: &Key,
+        ask: Ask,
+        fields: &HeaderMap,
+    ) -> Result<(Looked, Turn), StoreError> {
+        ask!(self, store => store.get_or_turn(key, ask, fields), await)
     }
 
     fn is_shared(&self) -> bool {

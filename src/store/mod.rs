@@ -29,6 +29,8 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
+
 #[cfg(feature = "redis")]
 #[doc(hidden)]
 pub use self::codec::Codec;
@@ -69,13 +71,15 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, key: &Key) -> impl Future<Output = Result<Looked, StoreError>> + Send;
 
     /// The same, and with it whether to fetch what is not there: of all who share what is kept,
-    /// one does, and the others wait for it.
+    /// one does, and the others wait for it. Where there are variants, the one that is asked for by
+    /// these `fields` of a request may come along with their mark.
     fn get_or_turn(
         &self,
         key: &Key,
         ask: Ask,
+        fields: &HeaderMap,
     ) -> impl Future<Output = Result<(Looked, Turn), StoreError>> + Send {
-        let _ = ask;
+        let _ = (ask, fields);
         async move { Ok((self.get(key).await?, Turn::Free)) }
     }
 

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::Record;
+use crate::policy::Key;
 
 /// What a lookup found.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +12,9 @@ pub struct Looked {
     pub record: Option<Record>,
     /// What a write has to know that follows from this.
     pub seen: Seen,
+    /// Where the record is the mark of variants: the one that was asked for, with its key, if it came
+    /// along.
+    pub variant: Option<Box<(Key, Looked)>>,
 }
 
 /// What came of removing a key.
@@ -65,7 +69,7 @@ impl From<Option<Record>> for Looked {
     fn from(record: Option<Record>) -> Self {
         Looked {
             record,
-            seen: Seen::default(),
+            ..Looked::default()
         }
     }
 }

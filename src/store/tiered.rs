@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -160,6 +161,7 @@ impl TieredStore {
                 at: Some(now),
                 ..seen
             },
+            variant: None,
         })
     }
 
@@ -183,6 +185,9 @@ impl TieredStore {
         let Some(near) = &self.near else {
             let (mut looked, more) = looked.await?;
             looked.seen.session = session;
+            if let Some((_, along)) = looked.variant.as_deref_mut() {
+                along.seen.session = session;
+            }
             return Ok((looked, more));
         };
         let changes = self.ears.changes.seen(key);
@@ -194,25 +199,34 @@ impl TieredStore {
                 at: Some(at),
                 ..Seen::NOTHING
             };
-            return Ok((Looked { record: None, seen }, T::default()));
+            return Ok((
+                Looked {
+                    seen,
+                    ..Looked::default()
+                },
+                T::default(),
+            ));
         };
         looked.seen.session = session;
-        looked.record = match looked.record.take() {
+        self.copy_found(near, key, &mut looked, changes);
+        if let Some((key, along)) = looked.variant.as_deref_mut() {
+            along.seen.session = session;
+            self.copy_found(near, key, along, changes);
+        }
+        Ok((looked, more))
+    }
+
+    /// Copies what was found, unless the key has changed after `changes`.
+    fn copy_found(&self, near: &Near, key: &Key, looked: &mut Looked, changes: u64) {
+        let seen = looked.seen;
+        match &mut looked.record {
             Some(Record::Response(entry)) if entry.body.data().is_none() => {
                 near.store.forget(key);
-                let entry = self.copied_when_read(near, key, entry, looked.seen, changes);
-                Some(Record::Response(entry))
+                *entry = self.copied_when_read(near, key, entry.clone(), seen, changes);
             }
-            Some(record) => {
-                self.keep(near, key, record.clone(), looked.seen, changes);
-                Some(record)
-            }
-            None => {
-                near.store.forget(key);
-                None
-            }
-        };
-        Ok((looked, more))
+            Some(record) => self.keep(near, key, record.clone(), seen, changes),
+            None => near.store.forget(key),
+        }
     }
 
     /// The same response, which is copied, if it is not too large, as soon as somebody has read all
@@ -307,7 +321,12 @@ impl Store for TieredStore {
         Ok(self.copied(key, looked).await?.0)
     }
 
-    async fn get_or_turn(&self, key: &Key, ask: Ask) -> Result<(Looked, Turn), StoreError> {
+    async fn get_or_turn(
+        &self,
+        key: &Key,
+        ask: Ask,
+        fields: &HeaderMap,
+    ) -> Result<(Looked, Turn), StoreError> {
         if ask == Ask::IfMissing
             && let Some(near) = &self.near
             && let Some(looked) = self.copy(near, key)
@@ -320,7 +339,7 @@ impl Store for TieredStore {
             return Ok((self.get(key).await?, Turn::Free));
         };
         let expecting = self.ears.expect(key);
-        let far = Box::pin(self.shared().look_and_ask(key, &claim, ask));
+        let far = Box::pin(self.shared().look_and_ask(key, &claim, ask, fields));
         let look = self.copied(key, far);
         let (looked, holder) = match ask {
             Ask::IfMissing => self.looks.look(key, look).await?,

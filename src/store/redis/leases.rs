@@ -25,6 +25,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     Shared, Task,
+    along::{ALONG, Along},
     scripts::{Event, Way},
 };
 use crate::{
@@ -46,18 +47,24 @@ const RENEWALS: u32 = 30;
 const IN_VAIN: i64 = 10_000;
 
 /// Takes the lease where there is no record. Answers how many milliseconds another has it for, 0
-/// if it is ours, and -1 if there is nothing to wait for.
+/// if it is ours, and -1 if there is nothing to wait for; with the latter, where there is a mark, the
+/// variant that it leads to.
 const TAKE: &str = r"
 if ARGV[3] == '' then
   local start = redis.pcall('GETRANGE', KEYS[1], 0, 5)
-  if type(start) ~= 'string' then return -1 end
-  if string.sub(start, 1, 5) == ARGV[4] and string.sub(start, 6, 6) ~= 'G' then return -1 end
+  if type(start) ~= 'string' then return {-1} end
+  local kind = string.sub(start, 6, 6)
+  if string.sub(start, 1, 5) == ARGV[4] and kind ~= 'G' then
+    if kind ~= 'V' or ARGV[5] == '' then return {-1} end
+    local is_read, found = pcall(along)
+    return is_read and found or {-1}
+  end
 end
 local who = redis.call('GET', KEYS[2])
-if who == '' then return -1 end
+if who == '' then return {-1} end
 if not who then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
-if not who or who == ARGV[1] then return 0 end
-return math.max(redis.call('PTTL', KEYS[2]), 1)";
+if not who or who == ARGV[1] then return {0} end
+return {math.max(redis.call('PTTL', KEYS[2]), 1)}";
 
 /// Makes the lease last again, unless another has it by now.
 const RENEW: &str = r"
@@ -116,15 +123,20 @@ impl Shared {
 }
 
 impl Claim {
-    /// Asks for it, as part of a call.
-    pub(super) async fn ask(&self, client: &WithOptions<Client>, ask: Ask) -> Holder {
+    /// Asks for it, as part of a call, and for what may come [along](super::along).
+    pub(super) async fn ask(
+        &self,
+        client: &WithOptions<Client>,
+        ask: Ask,
+        selecting: Vec<Value>,
+    ) -> (Holder, Option<Along>) {
         let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
         let always = match ask {
             Ask::Always => "1",
             Ask::IfMissing => "",
         };
-        let args: Vec<Value> = vec![
-            TAKE.into(),
+        let mut args: Vec<Value> = vec![
+            [ALONG, TAKE].concat().into(),
             2.into(),
             self.shared.name(&self.key).into(),
             self.name.clone().into(),
@@ -133,18 +145,20 @@ impl Claim {
             always.into(),
             codec::start().into(),
         ];
+        args.extend(selecting);
         // Before the answer: who leaves until then may have it.
         self.asked.fetch_add(1, Ordering::AcqRel);
-        let held = client.custom::<i64, Value>(eval, args).await;
-        let holder = match held.map(u64::try_from) {
-            Ok(Ok(0)) => return Holder::Us,
-            Ok(Ok(left)) => Holder::Another(Duration::from_millis(left)),
-            Ok(Err(_)) => Holder::Nobody,
-            // No reason to wait.
-            Err(_) => return Holder::Nobody,
+        let Ok(answer) = client.custom::<Vec<Value>, Value>(eval, args).await else {
+            return (Holder::Nobody, None); // No reason to wait.
+        };
+        let left = answer.first().and_then(Value::as_u64);
+        let holder = match left {
+            Some(0) => return (Holder::Us, None),
+            Some(left) => Holder::Another(Duration::from_millis(left)),
+            None => Holder::Nobody,
         };
         self.asked.fetch_sub(1, Ordering::AcqRel);
-        holder
+        (holder, Along::read(answer))
     }
 
     /// Renews it from here on, as it is ours, until it ends.

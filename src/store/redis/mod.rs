@@ -16,6 +16,8 @@
 //! of it is read again; and so are those of the last minutes where another server has taken its
 //! place, which may not know of them.
 
+#[cfg(feature = "memory")]
+mod along;
 mod bodies;
 mod breaker;
 mod config;
@@ -44,6 +46,8 @@ use fred::{
     clients::{Client, WithOptions},
     interfaces::KeysInterface,
 };
+#[cfg(feature = "memory")]
+use http::HeaderMap;
 use tokio::sync::watch;
 
 pub(super) use self::keeper::Task;
@@ -255,16 +259,23 @@ impl Shared {
         Ok(looked)
     }
 
-    /// The same, and asks for a lease.
+    /// The same, and asks for a lease, and for the variant that these fields of a request select.
     #[cfg(feature = "memory")]
     pub(super) async fn look_and_ask(
         self: &Arc<Self>,
         key: &Key,
         claim: &Claim,
         ask: Ask,
+        fields: &HeaderMap,
     ) -> Result<(Looked, Holder), StoreError> {
-        let asking = async |client: WithOptions<Client>| claim.ask(&client, ask).await;
-        self.look_and(key, asking).await
+        let selecting = match ask {
+            Ask::IfMissing => self.selecting(fields),
+            Ask::Always => Vec::new(),
+        };
+        let asking = async |client: WithOptions<Client>| claim.ask(&client, ask, selecting).await;
+        let (mut looked, (holder, along)) = self.look_and(key, asking).await?;
+        looked.variant = along.and_then(|along| self.variant(key, &along, looked.seen));
+        Ok((looked, holder))
     }
 
     /// The same, and something else before the record is read.
@@ -333,7 +344,12 @@ impl Shared {
             session: 0,
             at: Some(at),
         };
-        Ok((Looked { record, seen }, before))
+        let looked = Looked {
+            record,
+            seen,
+            variant: None,
+        };
+        Ok((looked, before))
     }
 
     /// Forgets in Redis what a purge concerns that Redis could not be told when it was made.

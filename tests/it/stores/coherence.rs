@@ -66,8 +66,12 @@ impl<S: Store> Instance<S> {
 
     /// The body, and whether it was a hit.
     pub(super) async fn get(&self, path: &str) -> (String, bool) {
+        self.get_with(path, &[]).await
+    }
+
+    pub(super) async fn get_with(&self, path: &str, fields: &[(&str, &str)]) -> (String, bool) {
         let erased = |res: http::Response<ResponseBody<Body>>| res.map(BodyExt::boxed_unsync);
-        let req: http::Request<Body> = script::get(path, &[]);
+        let req: http::Request<Body> = script::get(path, fields);
         let mut service = MapResponse::new(self.service.clone(), erased);
         let Ok(res) = service.call(req).await;
         let told = script::told(res).await;

@@ -1,6 +1,6 @@
 //! How often Redis is waited for. Commands that are under way at the same time are one round trip.
 
-use std::{future::Future, sync::atomic::AtomicU64};
+use std::{collections::HashSet, future::Future, sync::atomic::AtomicU64};
 
 use larder::store::RedisConfig;
 use tokio::time::sleep;
@@ -118,6 +118,52 @@ async fn a_miss_of_a_url_with_a_query_is_one_round_trip() {
     // Two for the URL, as a script looks, too, and one for the rule of its path.
     let got = in_one_trip(&redis, &relay, 3, one.get("/a?b")).await;
     assert_eq!(got, ("1".to_owned(), false));
+}
+
+#[tokio::test]
+async fn a_hit_that_is_a_variant_is_one_round_trip() {
+    const VARIED: &[(&str, &str)] = &[
+        ("cache-control", "max-age=600"),
+        ("vary", "x-tenant, accept, Accept-Language"),
+    ];
+    let long = "x".repeat(2000);
+    let all: &[&[(&str, &str)]] = &[
+        &[],
+        &[("accept", "text/html")],
+        &[("x-tenant", "& =%\"'"), ("accept", "TEXT/html")],
+        &[("accept-language", "de;q=0.5, en"), ("x-tenant", "")],
+        &[("x-other", &long), ("x-tenant", "a"), ("x-tenant", "b")],
+        &[("x-tenant", &long)],
+    ];
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let origin = Script::numbered(VARIED);
+    let one = Instance::new(config(&redis), None, &origin).await;
+    let mut bodies = Vec::new();
+    for fields in all {
+        let asked = async {
+            loop {
+                if let (body, true) = one.get_with("/a", fields).await {
+                    return body;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        bodies.push(soon(asked).await);
+    }
+    let apart: HashSet<&String> = bodies.iter().collect();
+    assert_eq!(apart.len(), all.len());
+    for (fields, body) in all.iter().zip(&bodies) {
+        // One that has not seen the mark.
+        let two = through(&relay, &origin).await;
+        let hit = match fields.iter().map(|(_, value)| value.len()).sum::<usize>() {
+            // A script looks for the mark, reads it, and the variant; and then there is the mark.
+            ..1000 => in_one_trip(&redis, &relay, 4, two.get_with("/a", fields)).await,
+            _ => two.get_with("/a", fields).await,
+        };
+        assert_eq!(hit, (body.clone(), true), "{fields:?}");
+        assert_eq!(two.get_with("/a", fields).await, hit, "in memory");
+    }
 }
 
 #[tokio::test]
