@@ -140,6 +140,25 @@ async fn what_is_in_memory_goes_on_without_redis() {
 }
 
 #[tokio::test]
+async fn memory_goes_on_as_the_only_tier() {
+    let mut redis = Redis::start();
+    let origin = Origin::echoing().await;
+    let url = format!("--redis-url={}", redis.url());
+    let flags = ["--backend=redis", &url, "--near-ttl=60"];
+    let larder = Larder::before(&origin.url(), &flags).await;
+    redis.kill();
+    let degraded = async || larder.get("/healthz").await.json()["cache"] == "degraded";
+    soon(async { while !degraded().await {} }).await;
+    for path in ["/new", "/newer?a=b"] {
+        assert!(!larder.get(path).await.is_hit());
+        for _ in 0..3 {
+            assert!(larder.get(path).await.is_hit(), "{path}");
+        }
+    }
+    assert_eq!(origin.asked(), 2);
+}
+
+#[tokio::test]
 async fn what_one_instance_clears_is_gone_on_the_other() {
     let redis = Redis::start();
     let origin = Origin::echoing().await;

@@ -163,10 +163,25 @@ async fn what_all_ask_for_is_fetched_once() {
             respond(200, fields, n.to_string())
         });
         let all = three(&redis, near, Duration::ZERO, &origin).await;
+        let (start, before) = (Instant::now(), scripts(&redis));
         let told = ask_all(&all, 100, "/a").await;
         assert!(told.iter().all(|told| told.body == "1"));
         assert_eq!((told.len(), origin.calls()), (300, 1));
+        // They are told, long before a lease's time is over, and do not ask again and again.
+        assert!(start.elapsed() < Duration::from_secs(2));
+        let scripts = scripts(&redis) - before;
+        assert!(scripts < 40, "{scripts} scripts");
     }
+}
+
+/// How many scripts Redis has run.
+fn scripts(redis: &Redis) -> u64 {
+    let info = redis.info("commandstats");
+    let evals = info
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_eval:calls="));
+    let calls = evals.and_then(|line| line.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
 }
 
 #[tokio::test]

@@ -74,6 +74,11 @@ impl Logged {
         fields
     }
 
+    /// Ends it at once, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Sends it a SIGHUP.
     pub(crate) fn hang_up(&self) {
         let id = self.child.id().unwrap().to_string();

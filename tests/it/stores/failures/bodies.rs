@@ -49,7 +49,12 @@ async fn it_comes_whole(
         LOG,
     ];
     let larder = Logged::start(&flags).await;
-    let site = Site { origin, larder };
+    let flags = Vec::new();
+    let site = Site {
+        origin,
+        larder,
+        flags,
+    };
     let asked = |site: &Site| {
         let seen = site.origin.seen();
         seen.iter().filter(|req| req.uri.path() == "/large").count()

@@ -99,7 +99,12 @@ async fn ten_thousand_requests_while_it_hangs() {
         LOG,
     ];
     let larder = Logged::start(&flags).await;
-    let site = Site { origin, larder };
+    let flags = Vec::new();
+    let site = Site {
+        origin,
+        larder,
+        flags,
+    };
     let before = site.larder.memory();
     redis.pause();
     let mut clients = JoinSet::new();

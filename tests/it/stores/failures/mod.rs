@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::support::{
     origin::Origin,
     program::Logged,
-    proxy::{Answer, soon},
+    proxy::{Answer, ask, request, soon},
 };
 
 /// How long it may be until larder has noticed that Redis is well.
@@ -28,6 +28,7 @@ const LOG: &str = "--log=warn,larder::proxy=info";
 struct Site {
     origin: Origin,
     larder: Logged,
+    flags: Vec<String>,
 }
 
 impl Site {
@@ -39,8 +40,25 @@ impl Site {
         let origin = Origin::echoing().await;
         let (to, url) = (origin.url(), format!("--redis-url={redis_url}"));
         let flags = ["--backend=redis", "--ttl=600", &url, "--origin", &to, LOG];
-        let larder = Logged::start(&[&flags, more].concat()).await;
-        Site { origin, larder }
+        let flags = [&flags, more].concat();
+        Site {
+            larder: Logged::start(&flags).await,
+            origin,
+            flags: flags.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Kills larder, and starts it again.
+    async fn start_again(&mut self) {
+        self.larder.kill().await;
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        self.larder = Logged::start(&flags).await;
+    }
+
+    /// Has what is stored for this purged, while Redis is away.
+    async fn purge_in_vain(&self, path: &str) {
+        let purge = request("DELETE", &format!("/cache?url={path}"), &[], "");
+        assert_eq!(ask(self.larder.address, purge).await.status, 503);
     }
 
     /// Asks, and checks the answer.
@@ -103,6 +121,8 @@ impl Site {
     async fn lost_once(&mut self, reason: &str) {
         self.larder.event("redis is back").await;
         assert_eq!(self.said("redis lost"), 1, "{}", self.larder.text);
+        let warnings = self.said("\"level\":\"WARN\"") + self.said("\"level\":\"ERROR\"");
+        assert_eq!(warnings, 1, "{}", self.larder.text);
         let lost = self.larder.event("redis lost").await;
         assert_eq!(lost["level"], "WARN");
         let said = lost["reason"].as_str().unwrap();

@@ -1,7 +1,7 @@
 //! A Redis that is lost, one way or another, and comes back.
 
 use super::*;
-use crate::support::redis::{Cluster, Redis, Relay, Watched};
+use crate::support::redis::{Cluster, Redis, Relay, Watched, until};
 
 /// Breaks Redis and heals it, while larder is used.
 async fn bears(
@@ -68,6 +68,56 @@ async fn down_at_the_start() {
     site.lost_once("refused").await;
 }
 
+/// Larder is killed itself, and what was stored is there.
+async fn survives_us(url: &str) {
+    let mut site = Site::on(url).await;
+    for n in 0..10 {
+        site.until_hit(&format!("/known/{n}")).await;
+    }
+    let asked = site.origin.asked();
+    site.start_again().await;
+    for n in 0..10 {
+        assert!(site.get(&format!("/known/{n}")).await.is_hit());
+    }
+    assert_eq!(site.origin.asked(), asked);
+}
+
+#[tokio::test]
+async fn what_is_stored_survives_us() {
+    survives_us(&Redis::start().url()).await;
+    survives_us(&Cluster::start().url()).await;
+    survives_us(&Watched::start().url()).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_at_the_start() {
+    let mut cluster = Cluster::start();
+    cluster.nodes.iter_mut().for_each(Redis::kill);
+    let mut site = Site::on(&cluster.url()).await;
+    site.until_cache_is("degraded").await;
+    site.use_it(1).await;
+    cluster.nodes.iter_mut().for_each(Redis::restart);
+    cluster.settle(3);
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/known/0").await;
+    site.lost_once("").await;
+}
+
+#[tokio::test]
+async fn sentinels_that_are_down_at_the_start() {
+    let mut watched = Watched::start();
+    watched.kill();
+    let mut site = Site::on(&watched.url()).await;
+    site.until_cache_is("degraded").await;
+    site.use_it(1).await;
+    watched.restart();
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/known/0").await;
+    site.lost_once("").await;
+}
+
 #[tokio::test]
 async fn not_letting_us_in_at_first() {
     let redis = Redis::start();
@@ -79,7 +129,8 @@ async fn not_letting_us_in_at_first() {
     site.use_it(1).await;
     site.until_cache_is("degraded").await;
     redis.command(&["ACL", "SETUSER", "keeper", ">wr0ng"]);
-    site.until_cache_is("ok").await;
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
     site.until_hit("/known/0").await;
     site.lost_once("uthenticat").await;
     assert_eq!(site.said("wr0ng"), 0);
@@ -169,7 +220,9 @@ async fn a_primary_that_fails_over() {
     watched.primary.kill();
     site.use_it(1).await;
     site.until_cache_is("degraded").await;
-    site.until_cache_is("ok").await;
+    until(|| watched.has_failed_over());
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
     site.until_hit("/known/0").await;
     site.lost_once("").await;
     drop(watched.replica);
@@ -184,7 +237,9 @@ async fn a_node_of_a_cluster() {
     site.use_it(1).await;
     site.until_cache_is("degraded").await;
     cluster.nodes[1].restart();
-    site.until_cache_is("ok").await;
+    cluster.settle(3);
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
     for n in 0..20 {
         site.until_hit(&format!("/known/{n}")).await;
     }

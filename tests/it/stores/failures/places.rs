@@ -73,12 +73,24 @@ impl Place {
         self.heals("killed").await;
     }
 
+    /// What is purged meanwhile stays purged.
     async fn hangs(&mut self, redis: &Redis, is_well: impl Fn()) {
+        let purged: Vec<String> = (0..10).map(|n| format!("/purged/{n}")).collect();
+        for path in &purged {
+            self.site.until_hit(path).await;
+        }
         redis.pause();
         self.loses_it().await;
+        for path in &purged {
+            self.site.purge_in_vain(path).await;
+        }
         redis.resume();
         is_well();
         self.heals("hung").await;
+        for path in &purged {
+            let answer = self.site.get(path).await;
+            assert!(!answer.is_hit(), "{path} is there still");
+        }
     }
 
     /// Its password is another for a while.
@@ -331,6 +343,7 @@ async fn behind_sentinels() {
     place.is_a_replica(&watched.primary, &other).await;
     let restarted = |redis: &Redis| let_us_in(std::slice::from_ref(redis));
     place.is_killed(&mut watched.primary, restarted).await;
+    place.hangs(&watched.primary, || {}).await;
     watched.is_missed_after("500");
     // It hangs for so long that the other takes its place.
     watched.primary.pause();

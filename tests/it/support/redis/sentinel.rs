@@ -47,6 +47,21 @@ impl Watched {
         watched
     }
 
+    /// Ends all of them.
+    pub(crate) fn kill(&mut self) {
+        let all = [&mut self.primary, &mut self.replica, &mut self.sentinel];
+        all.into_iter().for_each(Redis::kill);
+    }
+
+    /// Starts them again, empty, and as they were.
+    pub(crate) fn restart(&mut self) {
+        let all = [&mut self.primary, &mut self.replica, &mut self.sentinel];
+        all.into_iter().for_each(Redis::restart);
+        let port = self.primary.port();
+        self.replica.follow(port);
+        until(|| self.knows_the_replica());
+    }
+
     fn knows_the_replica(&self) -> bool {
         let replicas = self.sentinel.command(&["SENTINEL", "REPLICAS", "mymaster"]);
         let is = |name: &[u8], value: &[u8]| {
