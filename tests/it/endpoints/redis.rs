@@ -3,7 +3,7 @@
 use crate::support::{
     origin::Origin,
     proxy::{Answer, Larder, soon},
-    redis::{Redis, Reply},
+    redis::{Authority, Redis, Reply, Secure},
 };
 
 fn flags(redis: &Redis) -> [String; 3] {
@@ -137,6 +137,21 @@ async fn what_is_in_memory_goes_on_without_redis() {
         assert!(answer.is_hit());
     }
     assert_eq!(origin.asked(), asked);
+}
+
+#[tokio::test]
+async fn over_tls_with_an_authority_of_its_own() {
+    let authority = Authority::new();
+    let secure = Secure::start(&authority, "localhost");
+    let origin = Origin::echoing().await;
+    let url = format!("--redis-url={}", secure.tls_url("localhost"));
+    let ca = format!("--redis-ca={}", authority.file().display());
+    let known = Larder::before(&origin.url(), &["--backend=redis", "--near=off", &url, &ca]).await;
+    fine(&known.until_hit("/x").await);
+    assert_eq!(known.get("/healthz").await.json()["cache"], "ok");
+    let unknown = Larder::before(&origin.url(), &["--backend=redis", "--near=off", &url]).await;
+    fine(&unknown.get("/x").await);
+    assert_eq!(unknown.get("/healthz").await.json()["cache"], "degraded");
 }
 
 #[tokio::test]

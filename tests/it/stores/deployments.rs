@@ -65,6 +65,25 @@ async fn nobody_is_trusted_over_tls_who_does_not_prove_it() {
 }
 
 #[tokio::test]
+async fn a_cluster_over_tls() {
+    let authority = Authority::new();
+    let cluster = Cluster::secure(&authority);
+    let config = config(cluster.tls_url());
+    let config = config.root_certificates(read_pem(authority.file()).unwrap());
+    each(async |name| connect(config.clone().prefix(name)).await).await;
+}
+
+#[tokio::test]
+async fn sentinels_over_tls() {
+    let authority = Authority::new();
+    let (_watched, port) = Watched::secure(&authority);
+    let name = "sentinelServiceName=mymaster";
+    let config = config(format!("rediss-sentinel://127.0.0.1:{port}?{name}"));
+    let config = config.root_certificates(read_pem(authority.file()).unwrap());
+    each(async |name| connect(config.clone().prefix(name)).await).await;
+}
+
+#[tokio::test]
 async fn by_a_socket() {
     let secure = Secure::start(&Authority::new(), "localhost");
     let config = config(secure.socket_url());

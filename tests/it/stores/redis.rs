@@ -4,7 +4,10 @@
 use std::future::Future;
 
 use larder::store::{Availability, RedisConfig, RedisStore};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use super::{failures::HEALS_WITHIN, *};
 use crate::support::redis::{Redis, Relay, Reply};
@@ -70,6 +73,33 @@ pub(super) fn time_left(redis: &Redis, path: &str) -> i64 {
         [Reply::Number(left)] => left,
         ref other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn bytes_on_their_way_are_bounded() {
+    let redis = Redis::start();
+    let patient = config(&redis).timeout(Duration::from_secs(60));
+    let store = connect(patient.max_object(32 << 20)).await;
+    let seen = store.get(&key("/0")).await.unwrap().seen;
+    redis.pause();
+    let mut puts = JoinSet::new();
+    for n in 0..10 {
+        let (store, mut entry) = (store.clone(), entry(n, ""));
+        entry.body = Payload::new(vec![7; 16 << 20].into(), None);
+        puts.spawn(async move {
+            let (key, record) = (key(&format!("/{n}")), Record::Response(entry));
+            store.put(&key, record, LONG, seen).await
+        });
+    }
+    // Three are within 64 MiB.
+    for _ in 0..7 {
+        let refused = soon(puts.join_next()).await.unwrap().unwrap();
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("too many bytes"), "{refused}");
+    }
+    assert!(puts.try_join_next().is_none());
+    redis.resume();
+    assert!(soon(puts.join_all()).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]

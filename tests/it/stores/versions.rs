@@ -17,7 +17,10 @@ use super::{
     redis::config,
     *,
 };
-use crate::support::{redis::Redis, script::Script};
+use crate::support::{
+    redis::{Cluster, Redis},
+    script::Script,
+};
 
 const PATHS: [&str; 8] = ["/a", "/a/b", "/c", "/d", "/e", "/f", "/g", "/h"];
 const NEAR: Duration = Duration::from_millis(300);
@@ -102,6 +105,30 @@ fn dice(seed: &mut u64, sides: usize) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_get_sees_what_was_purged_before_it_began() {
     let redis = Redis::start();
+    let line = Line::to(&redis).await;
+    let through = RedisConfig::new(&line.url).timeout(Duration::from_millis(200));
+    // Its connections are cut now and then.
+    let cutting = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            line.cut();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            line.mend();
+        }
+    });
+    holds(config(&redis), through).await;
+    cutting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_where_redis_is_a_cluster() {
+    let cluster = Cluster::start();
+    let config = RedisConfig::new(cluster.url()).timeout(Duration::from_secs(5));
+    holds(config.clone(), config).await;
+}
+
+/// On four instances, one of which finds Redis another way.
+async fn holds(config: RedisConfig, through: RedisConfig) {
     let history = History::new();
     let current = Arc::clone(&history);
     let origin = Script::new(move |n, req| {
@@ -115,13 +142,10 @@ async fn no_get_sees_what_was_purged_before_it_began() {
             versioned(version)
         }
     });
-    let line = Line::to(&redis).await;
-    let through = RedisConfig::new(&line.url).timeout(Duration::from_millis(200));
-    let far = Instance::new(config(&redis), None, &origin).await;
-    let near = Instance::new(config(&redis), Some(NEAR), &origin).await;
-    // Its connections are cut now and then.
+    let far = Instance::new(config.clone(), None, &origin).await;
+    let near = Instance::new(config.clone(), Some(NEAR), &origin).await;
     let cut = Instance::new(through, Some(NEAR), &origin).await;
-    let deaf = Instance::deaf(config(&redis), &origin).await;
+    let deaf = Instance::deaf(config, &origin).await;
     let instances = [
         (Any::Hearing(far), Duration::ZERO),
         (Any::Hearing(near), NEAR),
@@ -168,16 +192,7 @@ async fn no_get_sees_what_was_purged_before_it_began() {
             hits
         });
     }
-    let cutting = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            line.cut();
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            line.mend();
-        }
-    });
     let hits: u64 = work.join_all().await.into_iter().sum();
-    cutting.abort();
     assert!(
         hits > STEPS as u64 / 10,
         "it was a cache all the time: {hits} hits"

@@ -1,31 +1,57 @@
 //! A cluster of three, whose slots are spread evenly.
 
-use super::{Redis, Reply, until};
+use super::{Authority, Redis, Reply, free_port, tls, until};
 
 const SLOTS: [[&str; 2]; 3] = [["0", "5460"], ["5461", "10922"], ["10923", "16383"]];
 
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Redis>,
+    /// Where they are reached over TLS.
+    tls_ports: Vec<u16>,
 }
 
 impl Cluster {
     /// Three primaries.
     pub(crate) fn start() -> Self {
-        let nodes: Vec<Redis> = SLOTS.map(|_| node()).into();
+        let nodes: Vec<Redis> = SLOTS.map(|_| node(&[])).into();
+        let port = nodes[0].port();
+        Cluster::of(nodes, port, Vec::new())
+    }
+
+    /// The same, where all is said over TLS.
+    pub(crate) fn secure(authority: &Authority) -> Self {
+        let ports = SLOTS.map(|_| free_port());
+        let nodes = ports.map(|port| {
+            let mut settings = tls::settings(authority, port);
+            settings.extend(["--tls-cluster", "yes"].map(str::to_owned));
+            node(&settings)
+        });
+        Cluster::of(nodes.into(), ports[0], ports.into())
+    }
+
+    /// All meet the first, which is at this port.
+    fn of(nodes: Vec<Redis>, port: u16, tls_ports: Vec<u16>) -> Self {
         for (n, (node, [first, last])) in nodes.iter().zip(SLOTS).enumerate() {
             ok(node, &["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]);
             ok(node, &["CLUSTER", "ADDSLOTSRANGE", first, last]);
-            meet(node, &nodes[0]);
+            if n > 0 {
+                meet(node, port);
+            }
         }
-        let cluster = Cluster { nodes };
+        let cluster = Cluster { nodes, tls_ports };
         cluster.settle(3);
         cluster
     }
 
+    /// A URL that names the first.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("rediss-cluster://127.0.0.1:{}", self.tls_ports[0])
+    }
+
     /// Adds a replica of the first primary.
     pub(crate) fn add_replica(&mut self) {
-        let replica = node();
-        meet(&replica, &self.nodes[0]);
+        let replica = node(&[]);
+        meet(&replica, self.nodes[0].port());
         self.nodes.push(replica);
         self.settle(4);
         let Reply::Text(first) = self.nodes[0].command(&["CLUSTER", "MYID"]).remove(0) else {
@@ -112,8 +138,8 @@ impl Cluster {
 }
 
 /// One that belongs to no cluster yet.
-pub(super) fn node() -> Redis {
-    Redis::with(&[
+pub(super) fn node(more: &[String]) -> Redis {
+    let settings = [
         "--cluster-enabled",
         "yes",
         "--cluster-announce-ip",
@@ -125,14 +151,13 @@ pub(super) fn node() -> Redis {
         "0",
         "--repl-diskless-sync-delay",
         "0",
-    ])
+    ];
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    Redis::with(&[&settings[..], &more].concat())
 }
 
-fn meet(one: &Redis, other: &Redis) {
-    if one.port() != other.port() {
-        let port = other.port().to_string();
-        ok(one, &["CLUSTER", "MEET", "127.0.0.1", &port]);
-    }
+fn meet(one: &Redis, port: u16) {
+    ok(one, &["CLUSTER", "MEET", "127.0.0.1", &port.to_string()]);
 }
 
 fn ok<A: AsRef<[u8]>>(node: &Redis, command: &[A]) {
@@ -142,7 +167,7 @@ fn ok<A: AsRef<[u8]>>(node: &Redis, command: &[A]) {
 impl Redis {
     /// A cluster of one.
     pub(crate) fn cluster() -> Self {
-        let redis = node();
+        let redis = node(&[]);
         ok(&redis, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         // It is two seconds before it lets anybody in, and says so only when asked.
         until(|| {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Redis, Reply, until};
+use super::{Authority, Redis, Reply, free_port, tls, until};
 
 const QUICK: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
 
@@ -21,6 +21,18 @@ impl Watched {
         Watched::at(primary, port)
     }
 
+    /// The same, where all is said over TLS. The sentinel is at the port that is answered.
+    pub(crate) fn secure(authority: &Authority) -> (Self, u16) {
+        let settings = [(); 3].map(|()| {
+            let port = free_port();
+            (port, tls::settings(authority, port))
+        });
+        let [(port, primary), (_, replica), (sentinels, sentinel)] = &settings;
+        let primary = Redis::with(&[&QUICK[..], &texts(primary)].concat());
+        let watched = Watched::watching(primary, *port, &texts(replica), &texts(sentinel));
+        (watched, *sentinels)
+    }
+
     /// One that nobody watches yet.
     pub(crate) fn primary() -> Redis {
         Redis::with(&QUICK)
@@ -28,7 +40,11 @@ impl Watched {
 
     /// Where all others find the primary at this port.
     pub(crate) fn at(primary: Redis, port: u16) -> Self {
-        let replica = Redis::with(&QUICK);
+        Watched::watching(primary, port, &[], &[])
+    }
+
+    fn watching(primary: Redis, port: u16, of_replica: &[&str], of_sentinel: &[&str]) -> Self {
+        let replica = Redis::with(&[&QUICK, of_replica].concat());
         replica.follow(port);
         let dir = tempfile::tempdir().expect("a directory");
         let config = format!(
@@ -37,7 +53,8 @@ impl Watched {
              sentinel failover-timeout mymaster 1000\n"
         );
         fs::write(dir.path().join("redis.conf"), config).expect("a file");
-        let sentinel = Redis::launch(None, &["--sentinel"], dir);
+        let settings = [&["--sentinel"], of_sentinel].concat();
+        let sentinel = Redis::launch(None, &settings, dir);
         let watched = Watched {
             primary,
             replica,
@@ -100,4 +117,8 @@ impl Watched {
         let port = self.sentinel.port();
         format!("redis-sentinel://127.0.0.1:{port}?sentinelServiceName=mymaster")
     }
+}
+
+fn texts(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use super::{Redis, free_port};
@@ -24,6 +24,9 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Not that of those whom it certifies: they would seem to have done it themselves.
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "an authority");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
@@ -36,7 +39,7 @@ impl Authority {
     }
 
     /// The files of a certificate for `name`, and of its key.
-    fn certify(&self, name: &str) -> [String; 2] {
+    pub(super) fn certify(&self, name: &str) -> [String; 2] {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -45,6 +48,24 @@ impl Authority {
         fs::write(&files[1], key.serialize_pem()).unwrap();
         files.map(|file| file.to_str().unwrap().to_owned())
     }
+}
+
+/// The settings of servers that show a certificate for 127.0.0.1, at this port and to each other.
+pub(super) fn settings(authority: &Authority, port: u16) -> Vec<String> {
+    let [certificate, key] = authority.certify("127.0.0.1");
+    let (port, ca) = (port.to_string(), authority.file());
+    [
+        ["--tls-port", &port],
+        ["--tls-cert-file", &certificate],
+        ["--tls-key-file", &key],
+        ["--tls-ca-cert-file", ca.to_str().unwrap()],
+        ["--tls-auth-clients", "no"],
+        ["--tls-replication", "yes"],
+    ]
+    .as_flattened()
+    .iter()
+    .map(ToString::to_string)
+    .collect()
 }
 
 /// A Redis that knows the user `keeper` with the password `s3cret`, and nobody else from afar.
