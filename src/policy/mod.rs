@@ -27,6 +27,7 @@ mod structured;
 mod tags;
 #[cfg(test)]
 mod testing;
+mod usual;
 mod validation;
 mod vary;
 
@@ -299,9 +300,10 @@ impl Policy {
         range::select(req, head, len)
     }
 
-    /// Whether nothing that the request says beside its key is such as may make an origin fail.
+    /// Whether the request says nothing beside its key but what requests usually say, so that an
+    /// origin that fails at it would fail at others, too.
     pub fn is_usual(&self, req: &request::Parts) -> bool {
-        storing::is_usual(&req.headers, &Varies::No)
+        usual::is_usual(&req.headers, &Varies::No)
     }
 
     /// Whether the request wants all bytes, though it says so as a range (`bytes=0-`): the whole

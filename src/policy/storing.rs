@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, HeaderName, Method, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{
-        AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-        CONTENT_LOCATION, CONTENT_RANGE, COOKIE, EXPECT, IF_RANGE, MAX_FORWARDS, RANGE, TRAILER,
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, IF_RANGE, RANGE,
         TRANSFER_ENCODING, UPGRADE,
     },
     request,
@@ -15,7 +14,7 @@ use http::{
 use super::{
     Admit, Content, Digest, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies,
     explain::{Rule, Witness},
-    list, reference,
+    list, reference, usual,
 };
 
 /// How long a response that can be validated is of use after it went stale.
@@ -177,41 +176,8 @@ fn check_provoked(req: &request::Parts, head: &Head, why: &mut impl Witness) -> 
     ) {
         return Ok(());
     }
-    let unprovoked = is_explicit(head) && is_usual(&req.headers, head.varies());
+    let unprovoked = is_explicit(head) && usual::is_usual(&req.headers, head.varies());
     why.require(Rule::Unprovoked, unprovoked, Reason::Status)
-}
-
-/// Whether nothing that the request says, and that is no part of the key, is such as may make an
-/// origin fail: fields that no registry knows and some origins heed (`X-…`), those about content or
-/// a way of transfer that the request does not have, and whatever is of unusual length or look.
-pub(super) fn is_usual(headers: &HeaderMap, varies: &Varies) -> bool {
-    const LENGTH: usize = 1024;
-    const UNUSUAL: [HeaderName; 11] = [
-        CONTENT_DISPOSITION,
-        CONTENT_ENCODING,
-        CONTENT_LANGUAGE,
-        CONTENT_LOCATION,
-        CONTENT_RANGE,
-        EXPECT,
-        IF_RANGE,
-        MAX_FORWARDS,
-        RANGE,
-        TRAILER,
-        UPGRADE,
-    ];
-    const USUAL: [&str; 4] = [
-        "x-amzn-trace-id",
-        "x-correlation-id",
-        "x-request-id",
-        "x-requested-with",
-    ];
-    headers.iter().all(|(name, value)| {
-        let keyed = || matches!(varies, Varies::By(fields) if fields.names().contains(name));
-        let text = name.as_str();
-        let odd = UNUSUAL.contains(name) || text.starts_with("x-") && !USUAL.contains(&text);
-        let plain = value.as_bytes().iter().all(|b| (b' '..=b'~').contains(b));
-        !odd && plain && value.len() <= LENGTH || keyed()
-    })
 }
 
 /// A part is stored as if it were an incomplete 200 (§3.3), if it is one part and was asked for.
