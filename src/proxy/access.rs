@@ -140,6 +140,18 @@ impl Access {
         Ok(())
     }
 
+    /// The token is for larder alone: it goes to no origin, whatever was meant by it.
+    pub(super) fn keep_back(&self, headers: &mut HeaderMap) {
+        let is_shown = |token: &Token| {
+            let shown = headers.get_all(header::AUTHORIZATION).iter();
+            let mut shown = shown.filter_map(|shown| bearer(shown.as_bytes()));
+            shown.any(|shown| token.is(shown))
+        };
+        if self.token.as_ref().is_some_and(is_shown) {
+            headers.remove(header::AUTHORIZATION);
+        }
+    }
+
     fn is_own_name(&self, authority: &str) -> bool {
         let url = Url::parse(&format!("http://{authority}/")).ok();
         match url.as_ref().and_then(Url::host) {

@@ -15,7 +15,14 @@ const FORWARDED: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 pub(super) fn check<B>(request: &Request<B>, bounds: &Bounds) -> Result<(), ApiError> {
     let (uri, headers) = (request.uri(), request.headers());
     // A tunnel would bypass the cache, and TRACE show credentials (RFC 9110 §9.3.8).
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    // Methods have case, but not all who read them heed it.
+    let is = |method: &Method| {
+        request
+            .method()
+            .as_str()
+            .eq_ignore_ascii_case(method.as_str())
+    };
+    if is(&Method::CONNECT) || is(&Method::TRACE) {
         return Err(ApiError::method(FORWARDED));
     }
     let target = uri.path_and_query().map_or("", |target| target.as_str());
@@ -35,6 +42,11 @@ pub(super) fn check<B>(request: &Request<B>, bounds: &Bounds) -> Result<(), ApiE
     };
     if !plain {
         return Err(bad("The request's only Transfer-Encoding may be chunked."));
+    }
+    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+        return Err(bad(
+            "The request must have no more than one Content-Length.",
+        ));
     }
     Ok(())
 }
@@ -198,6 +210,8 @@ mod tests {
         );
         let twice = get("/").header("transfer-encoding", "chunked");
         assert_eq!(status(twice.header("transfer-encoding", "chunked")), 400);
+        let length = get("/").header("content-length", "1");
+        assert_eq!(status(length.header("content-length", "1")), 400);
         let raw = http::Uri::from_maybe_shared(bytes::Bytes::from("/ä")).unwrap();
         assert_eq!(status(Request::get(raw).header("host", "h")), 400);
     }
@@ -206,6 +220,7 @@ mod tests {
     fn tunnels_and_traces_are_refused() {
         assert_eq!(status(get("h:1").method("CONNECT")), 405);
         assert_eq!(status(get("/").method("TRACE")), 405);
+        assert_eq!(status(get("/").method("trace")), 405);
     }
 
     #[test]

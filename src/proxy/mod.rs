@@ -220,10 +220,16 @@ impl Proxy {
             .layer(LogLayer::requests())
             // A panic is a bug, and costs one request.
             .layer(CatchPanicLayer::custom(panicked as fn(_) -> _));
-        let tls = self.tls.map(|(tls, reload)| {
-            tokio::spawn(reload.run());
-            tls
-        });
+        let tls = match self.tls {
+            Some((tls, reload)) => {
+                tokio::spawn(reload.run());
+                Some(tls)
+            }
+            None => {
+                tokio::spawn(tls::nothing_to_reload());
+                None
+            }
+        };
         let serve = |listener: Listener, serves: Serves| {
             let (layers, router, address) = (layers.clone(), router.clone(), listener.address);
             let app = move |peer| {

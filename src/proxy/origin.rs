@@ -1,6 +1,6 @@
 //! The origin that larder stands before: its scheme, host and port, and the path kept as prefix.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use http::{
     Uri,
@@ -59,19 +59,28 @@ impl Origin {
         self.url.origin() == url.origin()
     }
 
-    /// Whether `path` stays below the prefix: `..` leads out of it no more than up to it.
+    /// Whether `path` stays below the prefix: `..` leads out of it no more than up to it, also for
+    /// those who decode it first, or take parameters for no part of a segment.
     pub fn keeps(&self, path: &str) -> bool {
+        if self.prefix.is_empty() {
+            return true;
+        }
         let mut depth = 0i32;
-        self.prefix.is_empty()
-            || path.split(['/', '\\']).all(|segment| {
-                match dots(segment) {
-                    2 => depth -= 1,
-                    1 => {}
-                    _ if segment.is_empty() => {}
-                    _ => depth += 1,
-                }
-                depth >= 0
-            })
+        decoded(path).split(['/', '\\']).all(|segment| {
+            match segment.split(';').next() {
+                Some("..") => depth -= 1,
+                Some("." | "") | None => {}
+                Some(_) => depth += 1,
+            }
+            depth >= 0
+        })
+    }
+
+    /// Whether `url` is at this origin, and below its prefix.
+    pub(super) fn contains(&self, url: &Url) -> bool {
+        let below = url.path().strip_prefix(self.prefix.as_str());
+        let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
+        self.owns(url) && below.is_some_and(|below| self.keeps(below))
     }
 
     /// The URI of `target`, which begins with a slash, at this origin.
@@ -94,14 +103,25 @@ impl Origin {
     }
 }
 
-/// How many dots the segment is made of, plain or percent-encoded; 0 if of anything else.
-fn dots(segment: &str) -> usize {
-    let plain = segment.replace("%2e", ".").replace("%2E", ".");
-    if plain.bytes().all(|b| b == b'.') {
-        plain.len()
-    } else {
-        0
+/// The path with dots and what separates in it as they are, where they are percent-encoded.
+fn decoded(path: &str) -> Cow<'_, str> {
+    const ENCODED: [(&str, &str); 8] = [
+        ("%2e", "."),
+        ("%2E", "."),
+        ("%2f", "/"),
+        ("%2F", "/"),
+        ("%5c", "/"),
+        ("%5C", "/"),
+        ("%3b", ";"),
+        ("%3B", ";"),
+    ];
+    let mut path = Cow::Borrowed(path);
+    if path.contains('%') {
+        for (encoded, plain) in ENCODED {
+            path = path.replace(encoded, plain).into();
+        }
     }
+    path
 }
 
 impl fmt::Display for Origin {
@@ -154,8 +174,44 @@ mod tests {
         for yes in ["/a/../b", "/a/b", "/...", "//a", "/./a", "/"] {
             assert!(origin.keeps(yes), "{yes}");
         }
-        for no in ["/..", "/a/../../b", "/%2e%2E/b", "/.%2e", "/a\\..\\..\\b"] {
+        for no in [
+            "/..",
+            "/a/../../b",
+            "/%2e%2E/b",
+            "/.%2e",
+            "/a\\..\\..\\b",
+            "/..%2fx",
+            "/a%2F..%2F../x",
+            "/..%5Cx",
+            "/..;/x",
+            "/..;a=b%2fx",
+            "/..%3b/x",
+        ] {
             assert!(!origin.keeps(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_is_beside_the_prefix_is_not_of_the_origin() {
+        let origin = Origin::parse("http://x/v1").unwrap();
+        let contains = |url: &str| origin.contains(&Url::parse(url).unwrap());
+        for yes in [
+            "http://x/v1",
+            "http://x:80/v1/",
+            "http://x/v1/a?b",
+            "http://x/a/../v1/b",
+        ] {
+            assert!(contains(yes), "{yes}");
+        }
+        for no in [
+            "http://x/",
+            "http://x/v10",
+            "http://x/v1/..",
+            "http://x/v1/..%2fa",
+            "https://x/v1",
+            "http://y/v1",
+        ] {
+            assert!(!contains(no), "{no}");
         }
     }
 }

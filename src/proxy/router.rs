@@ -263,7 +263,10 @@ impl<S> Parts<S> {
                 let message = "There is no such path among the controls.";
                 Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
             }
-            _ => Ok(()),
+            _ => {
+                self.access.keep_back(request.headers_mut());
+                Ok(())
+            }
         }
     }
 

@@ -3,12 +3,14 @@
 use std::{
     convert::Infallible,
     error::Error,
+    future::poll_fn,
     io,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -157,15 +159,22 @@ async fn accept(
     places: &Arc<Semaphore>,
     bounds: &Bounds,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    if places.available_permits() == 0 {
-        bounds.met(Limit::Connections);
-    }
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
+    let is_full = places.available_permits() == 0;
+    let place = places.clone().acquire_owned();
+    let place = place.await.map_err(io::Error::other)?;
+    let waits = |cx: &mut Context<'_>| Poll::Ready(listener.poll_accept(cx));
+    let waiting = match is_full {
+        true => poll_fn(waits).await,
+        false => Poll::Pending,
+    };
+    let (stream, peer) = match waiting {
+        // It was there before there was a place.
+        Poll::Ready(accepted) => {
+            bounds.met(Limit::Connections);
+            accepted?
+        }
+        Poll::Pending => listener.accept().await?,
+    };
     Ok((stream, peer, place))
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Targets {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) uri: Uri,
-    /// It is at the origin's scheme, host and port: credentials meant for larder's client-side
+    /// It is at the origin, and below its path: credentials meant for larder's client-side
     /// name are meant for it.
     pub(super) at_origin: bool,
 }
@@ -55,7 +55,7 @@ impl Targets {
     /// The target that the query of `/proxy` names.
     pub(super) fn resolve(&self, query: Option<&str>) -> Result<Target, ApiError> {
         let url = self.url(&one_url(query.unwrap_or_default())?)?;
-        let at_origin = self.origin.as_ref().is_some_and(|origin| origin.owns(&url));
+        let at_origin = self.origin.as_ref().is_some_and(|it| it.contains(&url));
         let allowed = at_origin
             // Without an origin every public host may be fetched from.
             || self.origin.is_none()
@@ -66,7 +66,7 @@ impl Targets {
                 "host_not_allowed",
                 format!(
                     "larder may not fetch from {}. It may when started with --allow-host.",
-                    url.authority()
+                    self.named(&url)
                 ),
             ));
         }
@@ -80,6 +80,14 @@ impl Targets {
         }
         let uri = uri(&url)?;
         Ok(Target { uri, at_origin })
+    }
+
+    /// Where it is: at a host, or beside the path of the origin.
+    fn named<'a>(&self, url: &'a Url) -> &'a str {
+        match self.origin.as_ref().is_some_and(|it| it.owns(url)) {
+            true => &url[url::Position::BeforeHost..url::Position::AfterPath],
+            false => url.authority(),
+        }
     }
 
     fn allows_port(&self, url: &Url, port: u16) -> bool {

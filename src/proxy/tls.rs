@@ -54,6 +54,16 @@ pub(super) fn open(files: &TlsFiles) -> Result<(Tls, Reload), String> {
     Ok((Tls(told), reload))
 }
 
+/// What to do on SIGHUP where there is no certificate: it would end the process.
+pub(super) async fn nothing_to_reload() {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangups.recv().await.is_some() {
+        tracing::info!("SIGHUP: there is no certificate to read anew");
+    }
+}
+
 // === impl Tls ===
 
 impl Tls {

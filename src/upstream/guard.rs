@@ -10,7 +10,7 @@ use std::{
 
 /// IPv4 blocks that are not the public internet: IANA's special-purpose registry, multicast, and
 /// one public-looking address behind which a cloud keeps its machines' secrets.
-const SPECIAL_V4: [([u8; 4], u32); 16] = [
+const SPECIAL_V4: [([u8; 4], u32); 19] = [
     ([0, 0, 0, 0], 8),        // this network
     ([10, 0, 0, 0], 8),       // private
     ([100, 64, 0, 0], 10),    // carrier-grade NAT
@@ -20,8 +20,11 @@ const SPECIAL_V4: [([u8; 4], u32); 16] = [
     ([172, 16, 0, 0], 12),    // private
     ([192, 0, 0, 0], 24),     // protocol assignments
     ([192, 0, 2, 0], 24),     // documentation
+    ([192, 31, 196, 0], 24),  // AS112
+    ([192, 52, 193, 0], 24),  // multicast tunnels
     ([192, 88, 99, 0], 24),   // 6to4 relay
     ([192, 168, 0, 0], 16),   // private
+    ([192, 175, 48, 0], 24),  // AS112
     ([198, 18, 0, 0], 15),    // benchmarking
     ([198, 51, 100, 0], 24),  // documentation
     ([203, 0, 113, 0], 24),   // documentation
@@ -30,10 +33,11 @@ const SPECIAL_V4: [([u8; 4], u32); 16] = [
 ];
 
 /// The blocks of global unicast IPv6 (2000::/3) that are not the public internet.
-const SPECIAL_V6: [(u128, u32); 4] = [
+const SPECIAL_V6: [(u128, u32); 5] = [
     (0x2001_0000 << 96, 23), // protocol assignments: Teredo, benchmarking, ORCHID
     (0x2001_0db8 << 96, 32), // documentation
     (0x2002_0000 << 96, 16), // 6to4, which leads to any IPv4 address
+    (0x2620_004f_8000 << 80, 48), // AS112
     (0x3fff_0000 << 96, 20), // documentation
 ];
 
@@ -147,7 +151,11 @@ mod tests {
             "192.0.0.0",
             "192.0.0.255",
             "192.0.2.7",
+            "192.31.196.1",
+            "192.52.193.255",
             "192.88.99.1",
+            "192.175.48.6",
+            "2620:4f:8000::6",
             "192.168.0.1",
             "198.18.0.0",
             "198.19.255.255",

@@ -222,6 +222,18 @@ async fn more_connections_than_there_are_places_wait() {
 }
 
 #[tokio::test]
+async fn nobody_is_counted_who_does_not_wait() {
+    let larder = Larder::start(&["--max-connections=2"]).await;
+    let metrics = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut both = [larder.talk(metrics).await, larder.talk(metrics).await];
+    for one in &mut both {
+        one.hear("\"refused_connections\": 0").await;
+    }
+    both[0].say(metrics).await;
+    both[0].hear("\"refused_connections\": 0").await;
+}
+
+#[tokio::test]
 async fn no_more_wait_for_one_fetch_than_may() {
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let origin = Origin::serving({

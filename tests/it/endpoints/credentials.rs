@@ -37,6 +37,35 @@ async fn unkeyed_fields_do_not_reach_the_origin() {
 }
 
 #[tokio::test]
+async fn the_admin_token_goes_to_nobody() {
+    const TOKEN: &str = "0123456789abcdef";
+    let origin = Origin::echoing().await;
+    let token = format!("--admin-token={TOKEN}");
+    let larder = Larder::before(&origin.url(), &[&token]).await;
+    let shown = format!("bearer {TOKEN}");
+    let asked = [
+        ("purge", "/x"),
+        ("DELETE", "/cache/"),
+        ("DELETE", "//cache"),
+        ("GET", "/x"),
+        ("GET", "/proxy?url=y"),
+    ];
+    for (method, path) in asked {
+        larder.ask(method, path, &[("authorization", &shown)]).await;
+        assert!(
+            !origin.last().headers.contains_key("authorization"),
+            "{path}"
+        );
+    }
+    assert_eq!(origin.asked(), asked.len());
+    // Another is not larder's.
+    larder
+        .ask("GET", "/z", &[("authorization", "Bearer x")])
+        .await;
+    assert_eq!(origin.last().headers["authorization"], "Bearer x");
+}
+
+#[tokio::test]
 async fn credentials_go_to_the_origin_and_not_to_other_hosts() {
     let (origin, other) = (Origin::echoing().await, Origin::echoing().await);
     let allow = format!("--allow-host={}", other.address);

@@ -5,7 +5,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::support::{
     origin::Origin,
-    proxy::{Larder, ask, request, soon},
+    proxy::{Larder, ask, proxy_target, request, soon},
     script::respond,
 };
 
@@ -35,6 +35,39 @@ async fn a_url_is_absolute_or_below_the_origin() {
 }
 
 #[tokio::test]
+async fn nothing_leads_out_of_the_origins_path() {
+    let origin = Origin::echoing().await;
+    let larder = Larder::before(&format!("{}/api/v1", origin.url()), &[]).await;
+    for path in [
+        "/..%2fsecret",
+        "/a/..;/..;/..;/secret",
+        "/..%5csecret",
+        "/%2e%2e/secret",
+    ] {
+        assert_eq!(
+            larder.get(path).await.error(),
+            (400, "bad_request".to_owned()),
+            "{path}"
+        );
+        let named = proxy_target(path);
+        assert_eq!(larder.get(&named).await.status, 400, "{named}");
+    }
+    for beside in [
+        "/secret",
+        "/api/v10",
+        "/api/v1/../secret",
+        "/api/v1/..%2fsecret",
+    ] {
+        let named = proxy_target(&[&origin.url(), beside].concat());
+        let refused = larder.get(&named).await.error();
+        assert_eq!(refused, (403, "host_not_allowed".to_owned()), "{beside}");
+    }
+    assert_eq!(origin.asked(), 0);
+    let below = proxy_target(&[&origin.url(), "/api/v1/x"].concat());
+    assert_eq!(larder.get(&below).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_path_in_the_origin_is_kept_as_prefix() {
     let origin = Origin::echoing().await;
     let larder = Larder::before(&format!("{}/api/v1/", origin.url()), &[]).await;
@@ -44,8 +77,8 @@ async fn a_path_in_the_origin_is_kept_as_prefix() {
     ] {
         assert_eq!(larder.get(target).await.json()["data"], asked);
     }
-    let whole = larder.proxy(&format!("{}/elsewhere", origin.url())).await;
-    assert_eq!(whole.json()["data"], "/elsewhere");
+    let whole = format!("{}/api/v1/shops", origin.url());
+    assert_eq!(larder.proxy(&whole).await.json()["data"], "/api/v1/shops");
     let out = larder.proxy("../../secret").await;
     assert_eq!(out.error(), (400, "malformed_url".to_owned()));
 }

@@ -191,6 +191,14 @@ async fn secrets_are_never_written() {
 }
 
 #[tokio::test]
+async fn a_hangup_without_a_certificate_is_told_of_and_does_no_harm() {
+    let mut larder = Logged::start(&[]).await;
+    larder.hang_up();
+    larder.event("SIGHUP: there is no certificate").await;
+    assert_eq!(larder.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_certificate_that_has_expired_is_told_of() {
     let certificate = Certificate::new();
     let [cert, key] = certificate.flags();
