@@ -350,7 +350,10 @@ where
             };
             tokio::select! {
                 () = ending.shutdown() => {}
-                () = unsent => bounds.met(Limit::Stall),
+                // Who never asked for anything owes no reading.
+                () = unsent => if answering.was_on() {
+                    bounds.met(Limit::Stall);
+                },
             }
         };
         tokio::select! {
@@ -403,10 +406,12 @@ fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
         return (error.kind() == io::ErrorKind::TimedOut).then_some(Limit::Handshake);
     }
     let error = error.downcast_ref::<hyper::Error>()?;
-    // Its reason ENHANCE_YOUR_CALM, which hyper shows in words alone.
+    // Its reasons ENHANCE_YOUR_CALM and FLOW_CONTROL_ERROR, which hyper shows in words alone.
     let is_flood = |cause: &dyn Error| {
         let said = cause.to_string();
-        said.starts_with("connection error detected") && said.contains("excessive load")
+        let reasons = ["excessive load", "flow-control"];
+        said.starts_with("connection error detected")
+            && reasons.iter().any(|reason| said.contains(reason))
     };
     if error.is_parse_too_large() {
         Some(Limit::Head)

@@ -2,6 +2,7 @@
 
 mod cache;
 mod fetches;
+mod floods;
 mod framing;
 mod limits;
 mod pipelining;
