@@ -2,10 +2,12 @@
 
 use std::{
     cell::RefCell,
-    fmt,
+    fmt, io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -102,9 +104,34 @@ impl Visit for Line<'_> {
     }
 }
 
-fn json<T: serde::Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+fn json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
     // Writing text and numbers to a vector does not fail.
-    let _ = serde_json::to_writer(bytes, value);
+    let _ = value.serialize(&mut Serializer::with_formatter(bytes, Plain));
+}
+
+/// JSON in plain ASCII: what else there is in a text is escaped, with all that a terminal, or who
+/// splits lines, may heed.
+struct Plain;
+
+impl Formatter for Plain {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        to: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let is_odd = |byte: u8| !matches!(byte, b' '..=b'~');
+        let mut rest = fragment;
+        while let Some(at) = rest.bytes().position(is_odd) {
+            let (plain, odd) = rest.split_at(at);
+            to.write_all(plain.as_bytes())?;
+            let mut odd = odd.chars();
+            for unit in odd.next().unwrap_or_default().encode_utf16(&mut [0; 2]) {
+                write!(to, "\\u{unit:04x}")?;
+            }
+            rest = odd.as_str();
+        }
+        to.write_all(rest.as_bytes())
+    }
 }
 
 /// RFC 3339, in UTC, to the microsecond. All but the fraction is made once for each second.
@@ -143,34 +170,13 @@ fn written(second: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use serde_json::{Value, json};
     use tracing::{Level, event};
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::proxy::logging::tests::Written;
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl<'a> MakeWriter<'a> for Written {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
-    impl std::io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    const ODD: &str = "\"\\\n\u{1b}[0m\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{202e}é\u{1f980}";
 
     #[test]
     fn an_event_is_one_line_of_json_whatever_is_in_it() {
@@ -179,20 +185,23 @@ mod tests {
             .event_format(Json)
             .with_writer(written.clone());
         tracing::subscriber::with_default(logs.finish(), || {
-            event!(target: "t", Level::WARN, a = "\"\n\u{7f}é", b = 1u64, c = -1i64, d = 0.5, e = true,
+            event!(target: "t", Level::WARN, a = ODD, b = 1u64, c = -1i64, d = 0.5, e = true,
                 f = ?Some(1), none = None::<u64>, "said {}", 1);
             event!(target: "t", Level::INFO, "bare");
         });
-        let written = written.0.lock().unwrap().clone();
+        let written = written.text();
+        assert!(
+            written.chars().all(|c| matches!(c, ' '..='~' | '\n')),
+            "{written:?}"
+        );
         let lines: Vec<Value> = written
-            .split(|b| *b == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines[0]["fields"],
-            json!({"message": "said 1", "a": "\"\n\u{7f}é", "b": 1, "c": -1, "d": 0.5, "e": true,
+            json!({"message": "said 1", "a": ODD, "b": 1, "c": -1, "d": 0.5, "e": true,
                 "f": "Some(1)"})
         );
         assert_eq!(

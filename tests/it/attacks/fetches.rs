@@ -105,6 +105,26 @@ async fn larder_does_not_ask_itself() {
     }
 }
 
+/// Nor at the listener of its controls, to which it would be a peer of this machine.
+#[tokio::test]
+async fn nor_its_controls() {
+    let flags = ["--allow-private", "--allow-port=*"];
+    for host in ["127.0.0.1", "0.0.0.0", "[::]"] {
+        let admin = format!("--admin={host}:0");
+        let larder = Larder::start(&[&flags[..], &[&admin]].concat()).await;
+        let port = larder.controls.port();
+        assert_ne!(port, larder.address.port());
+        for named in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0x7f.1"] {
+            for path in ["metrics", "cache?url=x"] {
+                let url = format!("http://{named}:{port}/{path}");
+                let error = larder.proxy(&url).await.error();
+                let expected = (403, "address_not_allowed".to_owned());
+                assert_eq!(error, expected, "{named} at {host}");
+            }
+        }
+    }
+}
+
 /// The look-up that is judged is the one whose answer is dialled: there is no second one.
 #[tokio::test]
 async fn one_connection_is_one_look_up() {

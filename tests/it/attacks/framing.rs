@@ -322,3 +322,44 @@ async fn what_a_get_with_a_body_brings_is_not_kept_nor_is_it_looked_up() {
     assert!(larder.get("/x").await.is_hit());
     assert!(!ask_h2(&larder, poison()).await.is_hit());
 }
+
+/// Nor of a HEAD: it is no hit, and what it brings changes nothing that is stored.
+#[tokio::test]
+async fn what_a_head_with_a_body_brings_is_not_kept_nor_is_it_looked_up() {
+    let origin = Origin::at_once(|_, request| {
+        let tag = match request.body().is_empty() {
+            true => "\"plain\"",
+            false => "\"poison\"",
+        };
+        let body = match *request.method() {
+            http::Method::HEAD => "",
+            _ => "plain",
+        };
+        respond(200, &[("etag", tag)], body)
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &["--ttl=60"]).await;
+    larder.get("/x").await;
+    assert!(larder.ask("HEAD", "/x", &[]).await.is_hit());
+    let bodies = [
+        "Content-Length: 6\r\n\r\npoison",
+        "Transfer-Encoding: chunked\r\n\r\n6\r\npoison\r\n0\r\n\r\n",
+    ];
+    let asked_for_x = || origin.seen().iter().filter(|head| head.uri == "/x").count();
+    for (asked, body) in (2..).zip(bodies) {
+        let bytes = format!("HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{body}");
+        let answer = larder.talk(bytes.as_bytes()).await.hear_out().await;
+        assert!(answer.contains("\r\nx-cache: MISS\r\n"), "{answer}");
+        assert!(answer.contains("\r\netag: \"poison\"\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        assert_eq!(asked_for_x(), asked);
+        for method in ["GET", "HEAD"] {
+            let kept = larder.ask(method, "/x", &[]).await;
+            assert_eq!((kept.is_hit(), kept.header("etag")), (true, "\"plain\""));
+        }
+        // Nor is anything stored where there was nothing.
+        let other = bytes.replace("/x", "/other");
+        larder.talk(other.as_bytes()).await.hear_out().await;
+    }
+    assert!(!larder.ask("HEAD", "/other", &[]).await.is_hit());
+}

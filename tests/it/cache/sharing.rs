@@ -111,6 +111,42 @@ async fn what_says_that_it_may_be_shared_is_without_its_cookie() {
     assert_eq!(second.header("set-cookie"), "");
 }
 
+/// A cookie is for who asked, and for none of those who waited for the same fetch.
+#[tokio::test(start_paused = true)]
+async fn nobody_who_waits_gets_the_cookie_of_another() {
+    let script = Script::new(|n, _| async move {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let cookie = format!("id={n}");
+        let fields = [
+            ("cache-control", "public, max-age=60"),
+            ("set-cookie", &*cookie),
+        ];
+        respond(200, &fields, "page")
+    });
+    let larder = std::sync::Arc::new(Larder::new(script));
+    for round in 1..=3 {
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let larder = std::sync::Arc::clone(&larder);
+            let fields = match n % 2 {
+                0 => vec![],
+                _ => vec![("cookie", "a=b")],
+            };
+            asked.spawn(async move { larder.ask(get("/a", &fields)).await });
+        }
+        let told = asked.join_all().await;
+        assert!(told.iter().all(|told| told.body == "page"));
+        let cookies: Vec<&str> = told.iter().map(|told| told.header("set-cookie")).collect();
+        let mut given: Vec<&str> = cookies.into_iter().filter(|id| !id.is_empty()).collect();
+        let count = given.len();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(given.len(), count, "{given:?}");
+        // The first round is one fetch, of which all have the page and one has the cookie.
+        assert_eq!((larder.script.calls(), count), (1, usize::from(round == 1)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn unsafe_methods_pass_and_make_forget() {
     let larder = Larder::new(Script::numbered(&[FRESH]));

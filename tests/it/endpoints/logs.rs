@@ -1,12 +1,18 @@
 //! The log of the program, run as one: which events there are, and that no secret is in them.
 
+use std::process::Stdio;
+
 use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 use crate::support::{
     certificate::Certificate,
     origin::{Origin, Raw, Then, nobody},
     program::Logged,
-    proxy::{ask, request},
+    proxy::{ask, request, soon},
     redis::Redis,
     script::respond,
 };
@@ -212,4 +218,107 @@ async fn a_certificate_that_has_expired_is_told_of() {
     larder.event("certificate read anew").await;
     let mut other = Logged::start(&[&cert, &key]).await;
     other.event("the certificate has expired").await;
+}
+
+/// All that larder logs in this format while it is sent these bytes, on a connection each.
+async fn logged(format: &str, origin: &Origin, said: &[Vec<u8>]) -> Vec<u8> {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_larder"));
+    command
+        .args(["--port=0", "--log=trace", "--origin", &origin.url()])
+        .args(["--log-format", format])
+        .env_clear()
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut all = Vec::new();
+    let address = loop {
+        let begun = all.len();
+        assert_ne!(soon(log.read_until(b'\n', &mut all)).await.unwrap(), 0);
+        let line = String::from_utf8_lossy(&all[begun..]).into_owned();
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            break rest.split([' ', '"']).next().unwrap().to_owned();
+        }
+    };
+    let mut rest = Vec::new();
+    let read = log.read_to_end(&mut rest);
+    let talk = async {
+        for bytes in said {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        let id = child.id().unwrap().to_string();
+        let ended = tokio::process::Command::new("kill").arg(id).status().await;
+        assert!(ended.unwrap().success());
+    };
+    let (read, ()) = soon(async { tokio::join!(read, talk) }).await;
+    read.unwrap();
+    [all, rest].concat()
+}
+
+/// Wherever larder logs what it was sent, it is one line, and of no use to who forges lines or
+/// writes to terminals.
+#[tokio::test]
+async fn a_client_forges_no_line() {
+    let origin = Origin::echoing().await;
+    let mut said = Vec::new();
+    for odd in [
+        "\r",
+        "\t",
+        "\u{0}",
+        "\u{8}",
+        "\u{1b}[2J",
+        "\u{7f}",
+        "\u{85}",
+        "\u{9b}2J",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{202e}",
+        "\u{e9}",
+        "\n",
+        "\r\n",
+    ] {
+        let encoded: String = odd.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for odd in [odd, &encoded] {
+            let forged = format!("x{odd}{{\"level\":\"ERROR\",\"forged\":1}}");
+            for target in [
+                format!("/{forged}"),
+                format!("/x?{forged}"),
+                format!("/proxy?url=http://{forged}/"),
+                format!("http://{forged}/"),
+            ] {
+                said.push(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            }
+            said.push(format!("{forged} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+            for field in [
+                "Host",
+                "User-Agent",
+                "Range",
+                "Cache-Control",
+                "X-Forwarded-For",
+            ] {
+                said.push(format!(
+                    "GET / HTTP/1.1\r\nHost: h\r\n{field}: {forged}\r\n\r\n"
+                ));
+            }
+        }
+    }
+    let said: Vec<Vec<u8>> = said.into_iter().map(String::into_bytes).collect();
+    for format in ["json", "text"] {
+        let log = logged(format, &origin, &said).await;
+        let log = String::from_utf8(log).unwrap();
+        assert!(log.contains("forged"), "{log}");
+        for line in log.lines() {
+            let plain = line.chars().all(|c| matches!(c, ' '..='~'));
+            assert!(plain, "{line:?}");
+            let begins_as_a_line = match format {
+                "json" => serde_json::from_str::<Value>(line)
+                    .is_ok_and(|line| line["timestamp"].is_string() && line["forged"].is_null()),
+                _ => line.starts_with("20"),
+            };
+            assert!(begins_as_a_line, "{line:?}");
+        }
+    }
 }

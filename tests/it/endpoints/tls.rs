@@ -9,7 +9,10 @@ use rustls::{
     SupportedProtocolVersion,
     version::{TLS12, TLS13},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::{
@@ -149,4 +152,48 @@ async fn a_connection_carries_one_request_after_the_other() {
         let answer = Answer::of(response).await.unwrap();
         assert_eq!(answer.header("x-cache"), expected);
     }
+}
+
+/// What a client of this version says first, when it knows no later one.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    const EXTENSIONS: &[u8] = &[
+        0, 10, 0, 4, 0, 2, 0, 23, // supported_groups: secp256r1
+        0, 11, 0, 2, 1, 0, // ec_point_formats: uncompressed
+        0, 13, 0, 4, 0, 2, 4, 3, // signature_algorithms: ecdsa_secp256r1_sha256
+    ];
+    let size = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let random_and_session = [[7; 32].as_slice(), &[0]].concat();
+    // TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and, for older ones, with AES_128_CBC_SHA.
+    let suites_and_compression = [0, 4, 0xc0, 0x2b, 0xc0, 0x09, 1, 0];
+    let said = [
+        &version,
+        &*random_and_session,
+        &suites_and_compression,
+        &size(EXTENSIONS),
+        EXTENSIONS,
+    ]
+    .concat();
+    let message = [&[1, 0], &size(&said)[..], &said].concat();
+    [&[22, 3, 1], &size(&message)[..], &message].concat()
+}
+
+#[tokio::test]
+async fn versions_before_1_2_are_refused() {
+    let origin = Origin::at_once(|_, _| respond(200, &[], "x")).await;
+    let certificate = Certificate::new();
+    let larder = before(&origin, &certificate, &[]).await;
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        let mut stream = TcpStream::connect(larder.address).await.unwrap();
+        stream.write_all(&hello(version)).await.unwrap();
+        let mut heard = Vec::new();
+        soon(stream.read_to_end(&mut heard)).await.unwrap();
+        // A fatal alert, protocol_version.
+        assert_eq!((heard[0], &heard[3..]), (21, &[0, 2, 2, 70][..]));
+    }
+    let mut stream = TcpStream::connect(larder.address).await.unwrap();
+    stream.write_all(&hello([3, 3])).await.unwrap();
+    let mut heard = [0; 6];
+    soon(stream.read_exact(&mut heard)).await.unwrap();
+    // A handshake message, server_hello.
+    assert_eq!((heard[0], heard[5]), (22, 2));
 }
