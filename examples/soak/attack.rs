@@ -25,10 +25,12 @@ const HELD: Duration = Duration::from_secs(8);
 pub(super) enum Case {
     Nothing,
     Idle,
+    Letters,
     SlowWriters,
     SlowReaders,
     SlowReadersOfStored,
     Pipelined,
+    Streams,
     Headers,
     ChunksUp,
     ChunksDown,
@@ -36,13 +38,15 @@ pub(super) enum Case {
     Variants,
 }
 
-pub(super) const CASES: [Case; 11] = [
+pub(super) const CASES: [Case; 13] = [
     Case::Nothing,
     Case::Idle,
+    Case::Letters,
     Case::SlowWriters,
     Case::SlowReaders,
     Case::SlowReadersOfStored,
     Case::Pipelined,
+    Case::Streams,
     Case::Headers,
     Case::ChunksUp,
     Case::ChunksDown,
@@ -55,10 +59,12 @@ impl Case {
         let what = match self {
             Case::Nothing => return "nothing".to_owned(),
             Case::Idle => "idle connections",
+            Case::Letters => "connections that say one letter",
             Case::SlowWriters => "slow writers",
             Case::SlowReaders => "slow readers of 64 MiB",
             Case::SlowReadersOfStored => "slow readers of 4 MiB, stored",
             Case::Pipelined => "times 1500 pipelined and unread",
+            Case::Streams => "times 100 streams of HTTP/2, unread",
             Case::Headers => "MB of headers",
             Case::ChunksUp => "times 130 MB of chunks up",
             Case::ChunksDown => "times 130 MB of chunks down",
@@ -71,8 +77,10 @@ impl Case {
     pub(super) fn count(self) -> usize {
         match self {
             Case::Idle | Case::Variants => 10_000,
-            Case::SlowWriters | Case::SlowReaders | Case::SlowReadersOfStored => 1_000,
-            Case::Nothing | Case::Headers | Case::Pipelined => 100,
+            Case::Letters | Case::SlowWriters | Case::SlowReaders | Case::SlowReadersOfStored => {
+                1_000
+            }
+            Case::Nothing | Case::Headers | Case::Pipelined | Case::Streams => 100,
             Case::ChunksUp | Case::ChunksDown => 50,
             Case::Urls => 1_000_000,
         }
@@ -82,10 +90,26 @@ impl Case {
     /// the origin too.
     pub(super) fn most(self, files: usize) -> usize {
         match self {
-            Case::Idle | Case::SlowWriters => files,
-            Case::SlowReaders | Case::SlowReadersOfStored | Case::Pipelined => files / 2,
+            Case::Idle | Case::Letters | Case::SlowWriters => files,
+            Case::SlowReaders | Case::SlowReadersOfStored => files / 2,
+            Case::Pipelined | Case::Streams => files / 2,
             Case::ChunksUp | Case::ChunksDown => files / 2,
             Case::Nothing | Case::Headers | Case::Urls | Case::Variants => usize::MAX,
+        }
+    }
+
+    /// The MiB that larder may take meanwhile, at its default limits.
+    pub(super) fn most_memory(self) -> u64 {
+        match self {
+            Case::Nothing => 32,
+            Case::Letters | Case::SlowWriters | Case::Headers => 64,
+            Case::Pipelined | Case::ChunksUp | Case::Variants => 96,
+            Case::SlowReadersOfStored | Case::Streams => 128,
+            Case::Idle => 160,
+            Case::ChunksDown => 320,
+            // 1.25 times its budget, and 32.
+            Case::Urls => 352,
+            Case::SlowReaders => 500,
         }
     }
 
@@ -126,6 +150,7 @@ pub(super) async fn attack(
             Ok(())
         }
         Case::Idle => hold(to, count, String::new(), done).await,
+        Case::Letters => hold(to, count, "P".to_owned(), done).await,
         Case::SlowWriters => hold(to, count, format!("GET /x {HOST}X: "), done).await,
         Case::SlowReaders => hold(to, count, get("/large"), done).await,
         Case::SlowReadersOfStored => {
@@ -139,6 +164,7 @@ pub(super) async fn attack(
             hold(to, count, get("/stored"), done).await
         }
         Case::Pipelined => hold(to, count, get("/middle").repeat(1500), done).await,
+        Case::Streams => hold(to, count, streams(100), done).await,
         Case::Headers => heads(to, count, format!("GET /x {HOST}"), done).await,
         Case::ChunksUp => {
             let head = format!("POST /up {HOST}Transfer-Encoding: chunked\r\n\r\n");
@@ -182,13 +208,32 @@ pub(super) async fn attack(
     }
 }
 
+/// What is said on a connection in HTTP/2 on which so many things are asked for.
+fn streams(count: u32) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // :method GET, :scheme http, :path /middle, :authority h
+    let head = b"\x82\x86\x04\x07/middle\x41\x01h";
+    for stream in 0..count {
+        // HEADERS, with END_STREAM and END_HEADERS.
+        bytes.extend([0, 0, head.len() as u8, 1, 5]);
+        bytes.extend((2 * stream + 1).to_be_bytes());
+        bytes.extend(head);
+    }
+    bytes
+}
+
 /// Opens connections, sends `bytes` on each, and reads nothing for a while.
-async fn hold(to: SocketAddr, count: usize, bytes: String, done: Done) -> Result<(), Failure> {
+async fn hold(
+    to: SocketAddr,
+    count: usize,
+    bytes: impl AsRef<[u8]>,
+    done: Done,
+) -> Result<(), Failure> {
     let mut held = Vec::with_capacity(count);
     for _ in 0..count {
         let mut stream = TcpStream::connect(to).await?;
         // Who is not read from is not waited for.
-        let written = stream.write_all(bytes.as_bytes());
+        let written = stream.write_all(bytes.as_ref());
         let _ = timeout(Duration::from_millis(100), written).await;
         held.push(stream);
         done.one();

@@ -44,7 +44,7 @@ fn main() -> Result<(), Failure> {
         "{:<40} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6}",
         "case", "done", "peak RSS", "p99", "longest", "answers", "took"
     );
-    let mut late = Vec::new();
+    let mut broken = Vec::new();
     for case in CASES {
         let count = ((case.count() as f64 * scale) as usize).max(1);
         let count = count.min(case.most(files));
@@ -54,28 +54,36 @@ fn main() -> Result<(), Failure> {
         let served = Served::start(&larder, origin)?;
         let others = Others::of(served.address)?;
         let since = Instant::now();
-        let done = attackers.block_on(case.run(served.address, count));
+        let (done, attacked) = attackers.block_on(case.run(served.address, count));
         let took = since.elapsed();
         let waited = others.waited()?;
         let p99 = waited[waited.len() * 99 / 100];
+        let rss = served.peak_rss()? >> 20;
         println!(
             "{:<40} {:>9} {:>5} MiB {:>6.1} ms {:>6.1} ms {:>9} {:>4} s",
             case.name(count),
             done,
-            served.peak_rss()? >> 20,
+            rss,
             milliseconds(p99),
             milliseconds(waited[waited.len() - 1]),
             waited.len(),
             took.as_secs(),
         );
+        let mut is_broken = |how: String| broken.push(format!("{}: {how}", case.name(count)));
         if p99 > PATIENCE {
-            late.push(case.name(count));
+            is_broken("others waited too long".to_owned());
+        }
+        if rss > case.most_memory() {
+            is_broken(format!("it took more than {} MiB", case.most_memory()));
+        }
+        if let Err(error) = attacked {
+            is_broken(error.to_string());
         }
     }
-    if late.is_empty() {
-        return Ok(());
+    match broken.is_empty() {
+        true => Ok(()),
+        false => Err(broken.join("; ").into()),
     }
-    Err(format!("others waited too long: {}", late.join(", ")).into())
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -130,13 +138,13 @@ impl Others {
 }
 
 impl Case {
-    /// Attacks until all is done, or for as long as it may take. How much was done is the result.
-    async fn run(self, to: SocketAddr, count: usize) -> usize {
+    /// Attacks until all is done, or for as long as it may take. How much was done is the result,
+    /// and what went wrong.
+    async fn run(self, to: SocketAddr, count: usize) -> (usize, Result<(), Failure>) {
         let done = attack::Done::default();
         let attack = attack::attack(self, to, count, done.clone());
-        if let Ok(Err(error)) = timeout(self.time(), attack).await {
-            eprintln!("{}: {error}", self.name(count));
-        }
-        done.so_far()
+        let attacked = timeout(self.time(), attack).await;
+        let attacked = attacked.unwrap_or_else(|_| Err("it is not over in time".into()));
+        (done.so_far(), attacked)
     }
 }

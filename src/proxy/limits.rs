@@ -80,10 +80,12 @@ pub(super) enum Limit {
     Age,
     /// The requests that it may reset, or other frames of no use.
     Floods,
+    /// The requests at a time on a connection in HTTP/2.
+    Streams,
 }
 
 /// The counters, in the order of [`Limit`].
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 13] = [
     (
         "refused_connections",
         "Connections that had to wait for a place",
@@ -122,6 +124,10 @@ const NAMES: [(&str, &str); 12] = [
     (
         "refused_floods",
         "Connections in HTTP/2 that reset too many requests, or sent other frames of no use",
+    ),
+    (
+        "refused_streams",
+        "Requests in HTTP/2 beyond those that a client may make at a time",
     ),
 ];
 

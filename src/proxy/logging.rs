@@ -62,6 +62,15 @@ mod tests {
 
     use tracing_subscriber::fmt::MakeWriter;
 
+    use super::filter;
+
+    #[test]
+    fn what_is_below_says_little_unless_it_is_named() {
+        assert_eq!(filter("info"), "info,fred=error,h2=error");
+        assert_eq!(filter("warn,h2=trace"), "warn,h2=trace,fred=error");
+        assert_eq!(filter("off"), "off");
+    }
+
     /// What was written.
     #[derive(Clone, Default)]
     pub(super) struct Written(Arc<Mutex<Vec<u8>>>);

@@ -18,6 +18,7 @@ mod explain;
 mod fields;
 mod figures;
 mod forward;
+mod frames;
 mod framing;
 mod front;
 mod health;

@@ -1,8 +1,9 @@
 //! How long a client is waited for: until its head is whole, and until it reads.
 //!
-//! hyper knows one time for the silence before a head and within it, and none for a client that
-//! does not read. So the connection itself looks: a head that has begun must be whole in time, and
-//! a write that waits must go on in time. Nothing is timed unless there is something to wait for.
+//! hyper knows one time for the silence before a head and within it, none for a head in HTTP/2, and
+//! none for a client that does not read. So the connection itself looks: a head that has begun must
+//! be whole in time, and a write that waits must go on in time. Nothing is timed unless there is
+//! something to wait for.
 //!
 //! Nor does one client make the others wait: a socket takes megabytes at once, and a thousand who
 //! ask for that much would be served to the end before anybody else is. After each
@@ -25,6 +26,7 @@ use tokio::{
 };
 
 use super::{
+    frames::{Frames, Sent},
     limits::{Bounds, Limit},
     pace::Pace,
 };
@@ -50,7 +52,7 @@ pub(super) struct Patient<T> {
     bounds: Bounds,
     answering: Answering,
     /// In HTTP/2. Else what comes is one head after the other.
-    pace: Option<Pace>,
+    h2: Option<H2>,
     /// Of so many requests the head is whole.
     came: usize,
     /// A further head has begun.
@@ -59,6 +61,14 @@ pub(super) struct Patient<T> {
     writing: Wait,
     /// What may be written before others have their turn.
     turn: usize,
+}
+
+/// What is looked at of a connection in HTTP/2.
+#[derive(Debug)]
+struct H2 {
+    pace: Pace,
+    frames: Frames,
+    sent: Sent,
 }
 
 /// Who has written so much stands back before writing more. Nothing larger is written at once.
@@ -120,7 +130,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
             inner,
             bounds,
             answering,
-            pace,
+            h2: pace.map(|pace| H2 {
+                pace,
+                frames: Frames::default(),
+                sent: Sent::default(),
+            }),
             came: 0,
             begun: false,
             reading: None,
@@ -139,24 +153,60 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
         true
     }
 
-    /// What was written counts.
+    /// What was written of these counts.
     #[inline]
-    fn wrote(
+    fn wrote<'b>(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
+        bufs: impl Iterator<Item = &'b [u8]>,
     ) -> Poll<io::Result<usize>> {
         match &polled {
             Poll::Ready(Ok(count)) => {
                 self.turn = self.turn.saturating_sub(*count);
-                if let Some(pace) = &self.pace {
-                    pace.sent(*count);
+                if let Some(h2) = &mut self.h2 {
+                    h2.pace.sent(*count);
+                    let mut left = *count;
+                    for buf in bufs {
+                        let own = &buf[..buf.len().min(left)];
+                        left -= own.len();
+                        for _ in 0..h2.sent.refused(own) {
+                            self.bounds.met(Limit::Streams);
+                        }
+                    }
                 }
             }
             // Others have their turn now.
             _ => self.turn = TURN,
         }
         self.bound(cx, polled)
+    }
+
+    /// Whether the head that has begun takes too long, which counts.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let over = is_over(&mut self.reading, self.bounds.limits.head_time, cx);
+        if over {
+            self.bounds.met(Limit::HeadTime);
+        }
+        over
+    }
+
+    /// Reads in HTTP/2, where a head may come while others are answered.
+    fn read_frames(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let Some(H2 { frames, .. }) = &mut self.h2 else {
+            return polled;
+        };
+        frames.read(&buf.filled()[before..]);
+        if !frames.is_in_head() || self.came != frames.heads() {
+            self.came = frames.heads();
+            self.reading = None;
+        }
+        if polled.is_pending() && frames.is_in_head() && self.is_too_slow(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
     }
 
     /// `polled`, or an error if writing has waited too long.
@@ -190,26 +240,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.h2.is_some() {
+            return this.read_frames(cx, buf);
+        }
         let came = this.answering.0.came.load(Ordering::Relaxed);
         if this.came != came {
             this.came = came;
             this.begun = false;
             this.reading = None;
         }
-        if this.pace.is_some() || this.answering.is_on() {
+        if this.answering.is_on() {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
         this.begun |= buf.filled().len() > before;
-        if polled.is_pending() && this.begun {
-            let time = this.bounds.limits.head_time;
-            if is_over(&mut this.reading, time, cx) {
-                this.bounds.met(Limit::HeadTime);
-                // As far as it goes: nobody waits for who makes others wait.
-                let _ = Pin::new(&mut this.inner).poll_write(cx, TOO_SLOW);
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+        if polled.is_pending() && this.begun && this.is_too_slow(cx) {
+            // As far as it goes: nobody waits for who makes others wait.
+            let _ = Pin::new(&mut this.inner).poll_write(cx, TOO_SLOW);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
     }
@@ -226,7 +275,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<T> {
         }
         let part = &buf[..buf.len().min(TURN)];
         let polled = Pin::new(&mut self.inner).poll_write(cx, part);
-        self.wrote(cx, polled)
+        self.wrote(cx, polled, [part].into_iter())
     }
 
     fn poll_write_vectored(
@@ -247,7 +296,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<T> {
             Some(large) if bytes == 0 => Pin::new(&mut self.inner).poll_write(cx, &large[..TURN]),
             _ => Pin::new(&mut self.inner).poll_write_vectored(cx, &bufs[..count]),
         };
-        self.wrote(cx, polled)
+        self.wrote(cx, polled, bufs.iter().map(|buf| &**buf))
     }
 
     fn is_write_vectored(&self) -> bool {

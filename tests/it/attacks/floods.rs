@@ -162,6 +162,7 @@ async fn no_more_streams_than_the_flag_says() {
     }
     let refused = client.hear(RST_STREAM).await;
     assert_eq!((refused.stream, refused.number()), (5, REFUSED_STREAM));
+    counted(&larder, "refused_streams", 1).await;
     for stream in [1, 3] {
         client.say(&frame(DATA, END_STREAM, stream, b"x")).await;
         client.hear(HEADERS).await;
@@ -253,10 +254,26 @@ async fn a_head_that_goes_on_and_on_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_a_silent_connection() {
-    let larder = Larder::start(&["--idle-timeout=0.2", "--timeout=0.2"]).await;
+async fn a_head_that_does_not_end_is_not_waited_for() {
+    let larder = Larder::start(&["--header-timeout=0.2"]).await;
     let mut client = Client::of(&larder).await;
-    client.say(&frame(HEADERS, END_STREAM, 1, GET)).await;
+    client.hear(SETTINGS).await;
+    // What was answered before does not matter, nor do the pieces of a head.
+    let get = frame(HEADERS, END_HEADERS | END_STREAM, 1, GET);
+    client.say(&get).await;
+    client.hear(HEADERS).await;
+    client.say(&frame(HEADERS, END_STREAM, 3, GET)).await;
+    client
+        .say(&frame(CONTINUATION, 0, 3, b"\0\x01x\x01y"))
+        .await;
+    client.hear_out().await;
+    counted(&larder, "refused_slow_heads", 1).await;
+}
+
+#[tokio::test]
+async fn who_is_silent_is_no_slow_reader() {
+    let larder = Larder::start(&["--idle-timeout=0.2", "--timeout=0.2"]).await;
+    let client = Client::of(&larder).await;
     client.hear_out().await;
     counted(&larder, "closed_idle", 1).await;
     let figures = larder.get("/metrics").await.json();

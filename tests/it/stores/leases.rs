@@ -235,6 +235,35 @@ async fn a_body_that_comes_slowly_is_not_waited_for_to_its_end() {
     assert_eq!(soon(waiting).await.unwrap().body, "er");
 }
 
+/// Who does not hear of purges cannot know that it was not purged since it was asked for.
+#[tokio::test]
+async fn a_body_on_its_way_is_not_joined_for_long_where_nothing_is_heard() {
+    let redis = Redis::start();
+    let line = Line::to(&redis).await;
+    let (tell, mut bodies) = mpsc::unbounded_channel();
+    let origin = Script::at_once(move |_, _| {
+        let (sender, res) = streamed(200, FRESH);
+        tell.send(sender).unwrap();
+        res
+    });
+    let far_away = RedisConfig::new(&line.url).timeout(Duration::from_secs(5));
+    let one = Instance::new(far_away, false, Duration::ZERO, &origin).await;
+    let mut asking = JoinSet::new();
+    asking.spawn(one.clone().get("/a"));
+    let first = soon(bodies.recv()).await.unwrap();
+    line.cut();
+    soon(async {
+        while origin.calls() < 2 {
+            asking.spawn(one.clone().get("/a"));
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    drop((first, bodies));
+    let told = soon(asking.join_all()).await;
+    assert!(told.iter().all(|told| told.status == 200));
+}
+
 #[tokio::test]
 async fn braces_in_a_url_are_as_good_as_any() {
     for url in ["/{a}/b", "/{a}", "/{", "/a}", "/{}?{a}"] {
