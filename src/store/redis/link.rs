@@ -369,12 +369,14 @@ pub(super) fn on(client: &WithOptions<Client>, node: Option<&Server>) -> WithOpt
     Client::with_options(client, &options)
 }
 
-/// Parts of what Redis says of what is not to be done there, by this user or by any.
-const FORBIDDEN: [&str; 4] = [
+/// Parts of what Redis and Valkey say of what is not to be done there, by this user or by any.
+const FORBIDDEN: [&str; 6] = [
     "can't run this command",
     "can't access at least one of the keys",
+    "ACL failure in script",
     "unknown command",
     "Unknown Redis command",
+    "Unknown command",
 ];
 
 /// What an error tells of Redis.
