@@ -93,6 +93,10 @@ fn requests(
         let [near, far] = tiers
             .clone()
             .map(|tier| CacheLayer::new(tier).layer(inner(size, &[])));
+        // For comparison: what a hit costs where there is no Redis, driven in the same way.
+        let alone = CacheLayer::new(MemoryStore::new(64 << 20)).layer(inner(size, &[]));
+        let mut ask = || rt.block_on(drive(&alone, request::<Body>("/", &[])));
+        group.bench_function(format!("hit without Redis {name}"), |b| b.iter(&mut ask));
         for (tier, cache) in [("near", near), ("far", far)] {
             let path = format!("/{size}");
             warm(rt, &cache, &path);
