@@ -4,8 +4,9 @@
 //! others wait no longer than that. Who fetches for longer renews it, for a while. It is taken in the
 //! same go as the lookup, by a script that sees whether there is a record, and before the record is
 //! read: where it finds neither a record nor a lease, all that was fetched before is stored. Its
-//! value is a number that only this instance knows, or nothing when each had better fetch for itself
-//! for a while.
+//! value tells the instance, and which of its leases it is; or nothing when each had better fetch for
+//! itself for a while. What an instance has asked for and given up, as Redis hung, it takes over: it
+//! does not wait for itself.
 
 use std::{
     sync::{
@@ -62,8 +63,9 @@ if ARGV[3] == '' then
 end
 local who = redis.call('GET', KEYS[2])
 if who == '' then return {-1} end
-if not who then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
-if not who or who == ARGV[1] then return {0} end
+local ours = not who or string.sub(who, 1, 8) == string.sub(ARGV[1], 1, 8)
+if ours and who ~= ARGV[1] then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
+if ours then return {0} end
 return {math.max(redis.call('PTTL', KEYS[2]), 1)}";
 
 /// Makes the lease last again, unless another has it by now.
@@ -110,14 +112,19 @@ impl Shared {
         // Not the name of a record: see `sweep::is_ours`.
         let start = format!("{}::lease:{{", self.config.prefix);
         let name = self.beside(&self.leases, &start, self.name(key).as_bytes())?;
-        Some(self.claims.get_or(key, || Claim {
-            shared: Arc::clone(self),
-            key: key.clone(),
-            name,
-            token: Bytes::copy_from_slice(&random().to_be_bytes()),
-            asked: AtomicI64::new(0),
-            in_vain: AtomicBool::new(false),
-            renewing: OnceLock::new(),
+        Some(self.claims.get_or(key, || {
+            Claim {
+                shared: Arc::clone(self),
+                key: key.clone(),
+                name,
+                token: [self.sender(), random()]
+                    .map(u64::to_be_bytes)
+                    .concat()
+                    .into(),
+                asked: AtomicI64::new(0),
+                in_vain: AtomicBool::new(false),
+                renewing: OnceLock::new(),
+            }
         }))
     }
 }

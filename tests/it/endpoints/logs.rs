@@ -246,7 +246,6 @@ async fn logged(format: &str, origin: &Origin, said: &[Vec<u8>]) -> Vec<u8> {
         for bytes in said {
             let mut stream = TcpStream::connect(&address).await.unwrap();
             stream.write_all(bytes).await.unwrap();
-            stream.shutdown().await.unwrap();
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
         let id = child.id().unwrap().to_string();
@@ -289,9 +288,13 @@ async fn a_client_forges_no_line() {
                 format!("/proxy?url=http://{forged}/"),
                 format!("http://{forged}/"),
             ] {
-                said.push(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+                said.push(format!(
+                    "GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+                ));
             }
-            said.push(format!("{forged} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+            said.push(format!(
+                "{forged} / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            ));
             for field in [
                 "Host",
                 "User-Agent",
@@ -300,7 +303,7 @@ async fn a_client_forges_no_line() {
                 "X-Forwarded-For",
             ] {
                 said.push(format!(
-                    "GET / HTTP/1.1\r\nHost: h\r\n{field}: {forged}\r\n\r\n"
+                    "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{field}: {forged}\r\n\r\n"
                 ));
             }
         }
