@@ -328,10 +328,19 @@ impl<S: Store> Core<S> {
             }
         }
         let place = self.place(trip, &entry.head, keep).await;
-        let key = place.as_ref().unwrap_or(asked);
-        match variant {
-            None => self.put(key, entry, keep, trip.seen_of(key)).await,
-            Some(variant) => Box::pin(self.put_variant(trip, key, variant, entry, keep)).await,
+        let key = place.as_ref().map_or(asked, |place| &place.key);
+        let put = async {
+            match variant {
+                None => self.put(key, entry, keep, trip.seen_of(key)).await,
+                Some(variant) => Box::pin(self.put_variant(trip, key, variant, entry, keep)).await,
+            }
+        };
+        match &place {
+            None => put.await,
+            // At once, the response first: who finds the mark finds what it leads to.
+            Some(place) => {
+                Box::pin(async { tokio::join!(put, self.keep_mark(place)) }).await;
+            }
         }
         self.changes.add(&trip.key);
         if *key != trip.key {
@@ -404,7 +413,9 @@ impl<S: Store> Core<S> {
         let (kept, ()) = tokio::join!(refresh, mark);
         if trip.asked.is_some() {
             // The mark is of use for longer now.
-            self.place(trip, &entry.head, keep).await;
+            if let Some(place) = self.place(trip, &entry.head, keep).await {
+                self.keep_mark(&place).await;
+            }
         }
         self.changes.add(key);
         kept.unwrap_or(false)

@@ -22,8 +22,18 @@ use super::{
 };
 use crate::{
     policy::{Digest, Head, Key, Search, Vary},
-    store::{Looked, Record, Store, StoreError, random},
+    store::{Looked, Record, Seen, Store, StoreError, random},
 };
+
+/// Where a response is stored that answers many queries of its path.
+pub(super) struct Place {
+    pub(super) key: Key,
+    /// The key of the mark that leads there, and what is kept under it, for so long.
+    mark: Key,
+    search: Arc<Search>,
+    keep: Duration,
+    seen: Seen,
+}
 
 impl<S: Store> Core<S> {
     /// What [`Core::find`] finds, and where that is nothing, the mark of the path. Where it takes
@@ -75,8 +85,8 @@ impl<S: Store> Core<S> {
     }
 
     /// The key to store a response under, where it is not that of its URI, with the mark of its
-    /// path as it is from now on.
-    pub(super) async fn place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Key> {
+    /// path as it is to be from then on.
+    pub(super) async fn place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Place> {
         let may_differ = head.search().is_some()
             || trip.asked.is_some()
             || self.searches.load(Ordering::Relaxed);
@@ -86,7 +96,16 @@ impl<S: Store> Core<S> {
         }
     }
 
-    async fn other_place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Key> {
+    /// Keeps the mark that leads to a place.
+    pub(super) async fn keep_mark(&self, place: &Place) {
+        let record = Record::Search(Arc::clone(&place.search));
+        let _ = self
+            .store
+            .put(&place.mark, record, place.keep, place.seen)
+            .await;
+    }
+
+    async fn other_place(&self, trip: &Trip, head: &Head, keep: Duration) -> Option<Place> {
         let asked = trip.exact();
         let mark = asked.search_mark();
         let Some(rule) = head.search() else {
@@ -109,11 +128,13 @@ impl<S: Store> Core<S> {
             rule: rule.clone(),
             until: stored.map_or(now, |search| search.until).max(now + keep),
         };
-        let key = search.key(asked);
-        let keep = search.until.duration_since(now).unwrap_or_default();
-        let record = Record::Search(Arc::new(search));
-        let _ = self.store.put(&mark, record, keep, seen).await;
-        Some(key)
+        Some(Place {
+            key: search.key(asked),
+            keep: search.until.duration_since(now).unwrap_or_default(),
+            search: Arc::new(search),
+            mark,
+            seen,
+        })
     }
 
     /// Forgets what is stored for all URIs that are the same as this one.

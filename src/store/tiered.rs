@@ -191,6 +191,7 @@ impl TieredStore {
             return Ok((looked, more));
         };
         let changes = self.ears.changes.seen(key);
+        let had_copy = near.store.copy(key).is_some();
         let at = self.clock.instant();
         let Ok((mut looked, more)) = looked.await else {
             // What comes instead may be copied for a while, though not be stored in Redis.
@@ -208,7 +209,10 @@ impl TieredStore {
             ));
         };
         looked.seen.session = session;
-        self.copy_found(near, key, &mut looked, changes);
+        // What has come meanwhile is newer than what was looked for.
+        if looked.record.is_some() || had_copy {
+            self.copy_found(near, key, &mut looked, changes);
+        }
         if let Some((key, along)) = looked.variant.as_deref_mut() {
             along.seen.session = session;
             self.copy_found(near, key, along, changes);

@@ -1,6 +1,11 @@
 //! `No-Vary-Search` over sockets, on both stores.
 
-use crate::support::{origin::Origin, proxy::Larder, redis::Redis, script::respond};
+use crate::support::{
+    origin::Origin,
+    proxy::{Larder, soon},
+    redis::Redis,
+    script::respond,
+};
 
 async fn one_answer_for_what_is_the_same(flags: &[&str]) {
     let origin = Origin::at_once(|n, _| {
@@ -14,10 +19,19 @@ async fn one_answer_for_what_is_the_same(flags: &[&str]) {
     .await;
     let larder = Larder::before(&origin.url(), flags).await;
     larder.until_hit("/x?a=1&b=2&utm=3").await;
-    let hit = larder.until_hit("/x?b=2&a=1").await;
+    larder.until_hit("/x?b=2&a=1").await;
+    // What was asked for before the first was stored may take its place yet.
+    soon(async {
+        loop {
+            let hit = larder.get("/x?b=2&a=1").await;
+            if hit.is_hit() && larder.proxy("x?utm=4&b=2&a=1").await.json()["data"] == hit.text() {
+                return;
+            }
+        }
+    })
+    .await;
     let asked = origin.asked();
     let wrapped = larder.proxy("x?utm=4&b=2&a=1").await;
-    assert_eq!(wrapped.json()["data"], hit.text());
     assert_eq!(wrapped.json()["source"], "cache");
     assert!(!larder.get("/x?a=2&b=2").await.is_hit());
     assert_eq!(origin.asked(), asked + 1);
