@@ -191,7 +191,6 @@ impl TieredStore {
             return Ok((looked, more));
         };
         let changes = self.ears.changes.seen(key);
-        let had_copy = near.store.copy(key).is_some();
         let at = self.clock.instant();
         let Ok((mut looked, more)) = looked.await else {
             // What comes instead may be copied for a while, though not be stored in Redis.
@@ -209,10 +208,7 @@ impl TieredStore {
             ));
         };
         looked.seen.session = session;
-        // What has come meanwhile is newer than what was looked for.
-        if looked.record.is_some() || had_copy {
-            self.copy_found(near, key, &mut looked, changes);
-        }
+        self.copy_found(near, key, &mut looked, changes);
         if let Some((key, along)) = looked.variant.as_deref_mut() {
             along.seen.session = session;
             self.copy_found(near, key, along, changes);
@@ -222,6 +218,9 @@ impl TieredStore {
 
     /// Copies what was found, unless the key has changed after `changes`.
     fn copy_found(&self, near: &Near, key: &Key, looked: &mut Looked, changes: u64) {
+        if self.ears.changes.seen(key) != changes {
+            return; // What came meanwhile is newer.
+        }
         let seen = looked.seen;
         match &mut looked.record {
             Some(Record::Response(entry)) if entry.body.data().is_none() => {
@@ -385,6 +384,8 @@ impl Store for TieredStore {
         let Some(near) = &self.near else {
             return self.far.put(key, record, keep, seen).await;
         };
+        // Who looks meanwhile may find what was there before.
+        self.ears.changes.add(key);
         let changes = self.ears.changes.seen(key);
         // Before anything is waited for: what was received is at hand at once.
         if !keep.is_zero() {
