@@ -61,6 +61,7 @@ pub mod cache;
 pub mod clock;
 #[cfg(all(any(test, fuzzing), feature = "proxy"))]
 pub mod fuzzing;
+mod hop;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(feature = "metrics")]

@@ -52,7 +52,7 @@ pub(super) fn since(later: SystemTime, earlier: SystemTime) -> Duration {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-fn imf(text: &[u8]) -> Option<SystemTime> {
+pub(super) fn imf(text: &[u8]) -> Option<SystemTime> {
     let mut input = Input(text);
     input.one_of(&DAYS)?;
     input.literal(", ")?;

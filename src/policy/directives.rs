@@ -14,7 +14,7 @@ use http::{
 
 use super::{
     date::MAX_DELTA,
-    hop, list,
+    list,
     structured::{self, BareItem, Member},
 };
 
@@ -256,7 +256,7 @@ impl Argument<'_> {
             .map(|name| {
                 HeaderName::from_bytes(name)
                     .ok()
-                    .filter(|name| !hop::is_vital(name))
+                    .filter(|name| !crate::hop::is_vital(name))
             })
             .collect::<Option<Vec<_>>>()?;
         (!names.is_empty()).then_some(names)

@@ -67,7 +67,7 @@ pub(super) fn head(
     // With a transfer coding the length, if there is one, is not to be trusted (RFC 9112 §6.3).
     let is_coded = headers.contains_key(TRANSFER_ENCODING);
     let mut kept = head::apart(headers, |name| {
-        !(hop::is_hop_by_hop(name)
+        !(crate::hop::is_hop_by_hop(name)
             || hop::is_for_proxy(name)
             || is_named(name)
             || *name == SET_COOKIE

@@ -1,23 +1,9 @@
 //! RFC 9110 §7.6.1, RFC 9111 §3.1: fields that are for one connection, and are not stored.
 
-use http::{
-    HeaderMap, HeaderName,
-    header::{
-        AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_TYPE, DATE, EXPIRES, HOST, LOCATION, VARY,
-    },
-};
+use http::{HeaderMap, HeaderName, header::CONNECTION};
 
-use super::{directives::TARGETS, list};
-
-/// Whether a field is for one hop, whether `Connection` names it or not. `Trailer` is not: it
-/// announces fields that are kept with the body.
-pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
-    )
-}
+use super::list;
+use crate::hop::{is_hop_by_hop, is_vital};
 
 /// Whether a field is between a client and its proxy: a cache must not store it (RFC 9111 §3.1).
 pub(super) fn is_for_proxy(name: &HeaderName) -> bool {
@@ -45,25 +31,6 @@ pub(crate) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !is_vital(name))
         .collect()
-}
-
-/// Whether a message without this field would mean something else.
-pub(super) fn is_vital(name: &HeaderName) -> bool {
-    [
-        AGE,
-        CACHE_CONTROL,
-        CONTENT_ENCODING,
-        CONTENT_LENGTH,
-        CONTENT_RANGE,
-        CONTENT_TYPE,
-        DATE,
-        EXPIRES,
-        HOST,
-        LOCATION,
-        VARY,
-    ]
-    .contains(name)
-        || TARGETS.contains(name)
 }
 
 #[cfg(test)]

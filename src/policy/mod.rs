@@ -39,7 +39,7 @@ use self::date::MAX_DELTA;
 use self::freshness::Exchange;
 pub(crate) use self::head::apart;
 #[cfg(feature = "proxy")]
-pub(crate) use self::hop::{is_hop_by_hop, named};
+pub(crate) use self::hop::named;
 pub use self::{
     content::{Content, Digest},
     directives::{RequestDirectives, ResponseDirectives},

@@ -3,11 +3,9 @@
 //! A list of what is usual, and not of what is odd: there is no end to what some origin may
 //! stumble over.
 
-use std::time::SystemTime;
+use http::{HeaderMap, HeaderName, header};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-
-use super::{Varies, date, list};
+use super::{Varies, date, list, vary::thousandths};
 
 /// No usual value is longer.
 const LENGTH: usize = 1024;
@@ -106,7 +104,7 @@ fn is_usual_field(name: &HeaderName, value: &[u8]) -> bool {
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || b"-=, ".contains(b)),
             header::DATE | header::IF_MODIFIED_SINCE | header::IF_UNMODIFIED_SINCE => {
-                is_date(value)
+                date::imf(value).is_some()
             }
             header::IF_MATCH | header::IF_NONE_MATCH => {
                 value == b"*" || list::pieces(value, b',').all(|tag| tag.is_empty() || is_tag(tag))
@@ -128,32 +126,10 @@ fn members(value: &[u8], is_usual: impl Fn(&[u8]) -> bool) -> bool {
         let is_signed = is_one_of(&["application/signed-exchange"], range);
         (range.is_empty() || is_usual(range))
             && parts.all(|parameter| match parameter {
-                [b'q' | b'Q', b'=', weight @ ..] => is_weight(weight),
+                [b'q' | b'Q', b'=', weight @ ..] => thousandths(weight).is_some(),
                 other => is_signed && other == b"v=b3",
             })
     })
-}
-
-/// At most 1, with three digits after the point (RFC 9110 §12.4.2).
-fn is_weight(weight: &[u8]) -> bool {
-    match weight {
-        [b'0' | b'1'] => true,
-        [b'0', b'.', rest @ ..] => rest.len() <= 3 && rest.iter().all(u8::is_ascii_digit),
-        [b'1', b'.', rest @ ..] => rest.len() <= 3 && rest.iter().all(|b| *b == b'0'),
-        _ => false,
-    }
-}
-
-/// One date as all should write it (RFC 9110 §5.6.7).
-fn is_date(value: &[u8]) -> bool {
-    // The time of now matters to years of two digits alone, and this has four.
-    let parse = |value: HeaderValue| date::parse(&value, SystemTime::UNIX_EPOCH);
-    let is_long = value.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len();
-    is_long
-        && HeaderValue::from_bytes(value)
-            .ok()
-            .and_then(parse)
-            .is_some()
 }
 
 /// An entity tag (RFC 9110 §8.8.3).

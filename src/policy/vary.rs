@@ -234,7 +234,7 @@ fn preference(member: &[u8]) -> Vec<u8> {
 }
 
 /// A weight of at most 1, in thousandths (RFC 9110 §12.4.2).
-fn thousandths(weight: &[u8]) -> Option<u64> {
+pub(super) fn thousandths(weight: &[u8]) -> Option<u64> {
     let (whole, fraction) = match weight.split_first()? {
         (whole @ (b'0' | b'1'), []) => (*whole, &b""[..]),
         (whole @ (b'0' | b'1'), [b'.', fraction @ ..]) => (*whole, fraction),

@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::{config::Config, error::ApiError};
-use crate::policy;
+use crate::{hop::is_hop_by_hop, policy};
 
 /// `HIT` or `MISS`.
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -122,7 +122,7 @@ pub(super) fn remove_named(headers: &mut HeaderMap) {
         return;
     }
     for name in policy::named(headers) {
-        if !policy::is_hop_by_hop(&name) {
+        if !is_hop_by_hop(&name) {
             headers.remove(name);
         }
     }

@@ -35,6 +35,7 @@ use super::{
     framing,
     limits::Limits,
     origin::Origin,
+    pace::Pace,
     patience::Answering,
     router::Route,
     server::Draining,
@@ -91,6 +92,7 @@ const LONG: usize = 256;
 pub(super) struct Fronted<S> {
     front: Option<Front>,
     answering: Answering,
+    pace: Option<Pace>,
     inner: S,
 }
 
@@ -234,10 +236,17 @@ impl Shared {
 // === impl Fronted ===
 
 impl<S> Fronted<S> {
-    pub(super) fn new(front: Option<Front>, answering: Answering, inner: S) -> Self {
+    /// In HTTP/2 there is a `pace`.
+    pub(super) fn new(
+        front: Option<Front>,
+        answering: Answering,
+        pace: Option<Pace>,
+        inner: S,
+    ) -> Self {
         Fronted {
             front,
             answering,
+            pace,
             inner,
         }
     }
@@ -259,6 +268,9 @@ where
             && let Some(response) = front.answer(&head)
         {
             self.answering.came();
+            if let Some(pace) = &self.pace {
+                pace.gave(response.body().len() as usize);
+            }
             return ResponseFuture::AtOnce(Some(response));
         }
         let answer = self.inner.call(Request::from_parts(head, body));

@@ -33,8 +33,9 @@ struct Counts {
     given: AtomicUsize,
     /// Bodies whose last piece waits for the client.
     waiting: AtomicUsize,
-    /// Bytes that the connection sent.
+    /// Bytes that the connection sent, and those of pieces that it was given.
     sent: AtomicUsize,
+    owed: AtomicUsize,
 }
 
 pin_project! {
@@ -60,6 +61,16 @@ impl Pace {
     /// The connection has sent so many bytes more.
     pub(super) fn sent(&self, bytes: usize) {
         self.0.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes were given to be sent.
+    pub(super) fn gave(&self, bytes: usize) {
+        self.0.owed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether not all was sent that was given. With each piece, more is sent than that.
+    pub(super) fn owes(&self) -> bool {
+        self.0.owed.load(Ordering::Relaxed) > self.0.sent.load(Ordering::Relaxed)
     }
 
     /// Until, for so long, bodies waited for the client, none went on, and little was sent.
@@ -109,8 +120,9 @@ impl<B: Body<Data = Bytes>> Body for Paced<B> {
             piece.went();
         }
         let polled = this.inner.poll_frame(cx);
-        if let (Some(piece), Poll::Ready(Some(Ok(_)))) = (this.piece, &polled) {
+        if let (Some(piece), Poll::Ready(Some(Ok(frame)))) = (this.piece, &polled) {
             piece.given();
+            piece.pace.gave(frame.data_ref().map_or(0, Bytes::len));
         }
         polled
     }

@@ -107,11 +107,6 @@ impl Answering {
         }
     }
 
-    /// Whether there was any request so far.
-    pub(super) fn was_on(&self) -> bool {
-        self.0.came.load(Ordering::Relaxed) > 0
-    }
-
     pub(super) fn is_on(&self) -> bool {
         self.0.answering.load(Ordering::Relaxed) > 0
     }

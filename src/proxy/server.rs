@@ -315,7 +315,7 @@ where
         h2.then(|| pace.clone()),
     );
     if h2 {
-        let service = Fronted::new(front, answering.clone(), service);
+        let service = Fronted::new(front, answering.clone(), Some(pace.clone()), service);
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -350,8 +350,8 @@ where
             };
             tokio::select! {
                 () = ending.shutdown() => {}
-                // Who never asked for anything owes no reading.
-                () = unsent => if answering.was_on() {
+                // Or the client does not say that it knows.
+                () = unsent => if pace.owes() {
                     bounds.met(Limit::Stall);
                 },
             }
@@ -367,7 +367,7 @@ where
         let outbox = Outbox::default();
         let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
         let service = interim::passing_on(service, outbox);
-        let service = Fronted::new(front, answering, service);
+        let service = Fronted::new(front, answering, None, service);
         let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
         let mut http1 = http1::Builder::new();
         http1

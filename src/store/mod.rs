@@ -17,6 +17,8 @@ mod redis;
 mod seen;
 mod spare;
 #[cfg(all(feature = "memory", feature = "redis"))]
+mod table;
+#[cfg(all(feature = "memory", feature = "redis"))]
 mod tiered;
 #[cfg(all(feature = "memory", feature = "redis"))]
 mod together;

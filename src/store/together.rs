@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as Turns, OnceCell};
 
-use super::{StoreError, redis::Table};
+use super::{StoreError, table::Table};
 use crate::policy::Key;
 
 /// The looks that are under way, or wanted.

@@ -2,48 +2,17 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
-/// Whether a message without this field would mean something else: to whom it goes, what its bytes
-/// are, and who may have it.
-fn is_vital(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "age"
-            | "cache-control"
-            | "content-encoding"
-            | "content-length"
-            | "content-range"
-            | "content-type"
-            | "date"
-            | "expires"
-            | "host"
-            | "location"
-            | "set-cookie"
-            | "vary"
-    ) || name.as_str().ends_with("-cache-control")
-        || name.as_str() == "surrogate-control"
-}
+use crate::hop::{is_hop_by_hop, is_vital};
 
 /// Removes the hop-by-hop fields, and those that `Connection` names.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let mut those: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
-        // A peer must not be able to make another message of it.
-        .filter(|name| !is_vital(name))
+        // What sets a cookie is for one client, and the cache must be told.
+        .filter(|name| !is_vital(name) && *name != header::SET_COOKIE)
         .collect();
     those.extend(headers.keys().filter(|name| is_hop_by_hop(name)).cloned());
+    those.push(header::PROXY_AUTHORIZATION);
     for name in those {
         headers.remove(name);
     }

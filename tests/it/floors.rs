@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const GROUND: &[&str] = &["body_end", "clock", "outcome", "trust"];
+const GROUND: &[&str] = &["body_end", "clock", "hop", "outcome", "trust"];
 
 /// What each part of the library may import besides itself.
 fn may_import(part: &str) -> Option<&'static [&'static str]> {
     match part {
-        "body_end" | "clock" | "outcome" | "policy" | "trust" => Some(&[]),
+        "body_end" | "clock" | "hop" | "outcome" | "trust" => Some(&[]),
+        "policy" => Some(&["hop"]),
         "store" => Some(&["clock", "policy", "trust"]),
         "cache" => Some(&["clock", "outcome", "policy", "store"]),
         "query" => Some(&["policy"]),

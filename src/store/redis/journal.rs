@@ -6,9 +6,8 @@
 //! the floor. A purge that is old leaves the journal; where nobody has said that all it concerns
 //! is out of Redis (`s` and its number), the floor rises above it instead. So forgetting a purge
 //! may forget too much, and never too little. A journal that is lost (`FLUSHALL`, a failover) is
-//! begun anew, with a higher number and floor. The purges of single URIs are not in it: each
-//! instance remembers those that it heard of, and tells them again to whoever comes in the place of
-//! the server that was told first.
+//! begun anew, with a higher number and floor. The purges of single URIs are not in it
+//! (see [`recent`](super::recent)).
 //!
 //! Every record carries the number of purges that its fetch knew of, and counts only if none that
 //! came after concerns it. Each instance has a copy of the journal for that, and each lookup
@@ -35,6 +34,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     link::CallError,
+    recent::Recent,
     scripts::{Event, Way, is_wrong_type},
 };
 use crate::{
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// How long the copy remembers a purge: longer than Redis does.
-const REMEMBERED: Duration = Duration::from_secs(11 * 60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(11 * 60);
 
 /// Purges that wait for Redis to be back. When there are more, everything is purged.
 const PENDING: usize = 1024;
@@ -98,26 +98,14 @@ const BEAT: &str = r"
 if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 return redis.call('HMGET', KEYS[1], 'n', 'f', 'o')";
 
-/// Purges of one URI each that are remembered, in case that another server takes the place of the
-/// one that was told. When there were more, everything is purged then.
-const RECENT: usize = 1024;
-
 /// An instance's copy.
 pub(super) struct Journal {
     number: AtomicU64,
     known: RwLock<Known>,
     pending: Mutex<VecDeque<Purge>>,
-    recent: Mutex<Recent>,
+    pub(super) recent: Recent,
     told: RwLock<Vec<Told>>,
     pub(super) sender: u64,
-}
-
-/// The URIs that were purged in the last while, on any instance that is heard.
-#[derive(Default)]
-struct Recent {
-    keys: VecDeque<(Instant, Key)>,
-    /// When one was purged that is not among them.
-    lost: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -180,7 +168,7 @@ impl Journal {
             number: AtomicU64::new(0),
             known: RwLock::default(),
             pending: Mutex::default(),
-            recent: Mutex::default(),
+            recent: Recent::default(),
             told: RwLock::default(),
             sender: random(),
         }
@@ -286,39 +274,10 @@ impl Journal {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that a URI was purged, and that Redis knows of it.
-    pub(super) fn remember(&self, key: &Key, now: Instant) {
-        let mut recent = self.recent();
-        let last = recent.keys.back_mut();
-        if let Some((when, _)) = last.filter(|(_, last)| last.uri() == key.uri()) {
-            *when = now; // of another class of methods
-            return;
-        }
-        if recent.keys.len() >= RECENT
-            && let Some((when, _)) = recent.keys.pop_front()
-        {
-            recent.lost = Some(when);
-        }
-        recent.keys.push_back((now, key.clone()));
-    }
-
-    /// Another server has the place of the one that was told of purges: what is remembered of them
-    /// is told again.
+    /// Another server has the place of the one that was told of purges.
     pub(super) fn postpone_recent(&self, now: Instant) {
-        let is_recent = |when: Instant| now.duration_since(when) < REMEMBERED;
-        let mut recent = self.recent();
-        recent.keys.retain(|(when, _)| is_recent(*when));
-        match recent.lost {
-            Some(when) if is_recent(when) => self.postpone(&Purge::All),
-            _ => {
-                let keys = recent.keys.iter();
-                keys.for_each(|(_, key)| self.postpone(&Purge::Uri(key.clone())));
-            }
-        }
-    }
-
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        let recent = self.recent.purges(now);
+        recent.iter().for_each(|purge| self.postpone(purge));
     }
 
     /// Remembers a purge that Redis could not be told.

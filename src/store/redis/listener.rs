@@ -25,11 +25,10 @@ use tokio::{
 use super::{
     Shared, Task,
     scripts::{Event, Way},
-    table::Table,
 };
 use crate::{
     policy::{Key, Purge},
-    store::{Changes, Told},
+    store::{Changes, Told, table::Table},
 };
 
 /// The pause before another connection is tried.
@@ -237,7 +236,7 @@ impl Listener {
             Event::Removed => {
                 let key = key()?;
                 let now = self.shared.clock.instant();
-                self.shared.journal.remember(&key, now);
+                self.shared.journal.recent.remember(&key, now);
                 self.ears.tell(&Purge::Uri(key.clone()));
                 self.forget(&key);
             }

@@ -28,11 +28,10 @@ mod leases;
 mod link;
 #[cfg(feature = "memory")]
 mod listener;
+mod recent;
 mod scripts;
 mod slots;
 mod sweep;
-#[cfg(feature = "memory")]
-mod table;
 mod url;
 
 use std::{
@@ -53,8 +52,6 @@ use tokio::sync::watch;
 pub(super) use self::keeper::Task;
 #[cfg(feature = "memory")]
 use self::leases::Claim;
-#[cfg(feature = "memory")]
-pub(super) use self::table::Table;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
     journal::{Journal, Reach},
@@ -66,7 +63,7 @@ use self::{
 #[cfg(feature = "memory")]
 pub(super) use self::{leases::Holder, listener::Ears};
 #[cfg(feature = "memory")]
-use super::Ask;
+use super::{Ask, table::Table};
 use super::{
     EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told,
     codec::{self, Damage},
@@ -421,7 +418,7 @@ impl Store for RedisStore {
         };
         match removed {
             Ok((any, nonce)) => {
-                shared.journal.remember(key, shared.clock.instant());
+                shared.journal.recent.remember(key, shared.clock.instant());
                 let seen = Seen {
                     number,
                     nonce,

@@ -272,12 +272,23 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn who_is_silent_is_no_slow_reader() {
-    let larder = Larder::start(&["--idle-timeout=0.2", "--timeout=0.2"]).await;
-    let client = Client::of(&larder).await;
-    client.hear_out().await;
-    counted(&larder, "closed_idle", 1).await;
-    let figures = larder.get("/metrics").await.json();
-    assert_eq!(figures["metrics"]["refused_slow_readers"], 0);
+    let flags = ["--idle-timeout=0.2", "--timeout=0.2", "--ttl=60"];
+    let origin = reading().await;
+    let larder = Larder::before(&origin.url(), &flags).await;
+    larder.until_hit("/").await;
+    for (asks, closed) in [(0, 1), (1, 2), (3, 3)] {
+        let mut client = Client::of(&larder).await;
+        for stream in (1..).step_by(2).take(asks) {
+            client
+                .say(&frame(HEADERS, END_HEADERS | END_STREAM, stream, GET))
+                .await;
+            client.hear(DATA).await;
+        }
+        client.hear_out().await;
+        counted(&larder, "closed_idle", closed).await;
+        let figures = larder.get("/metrics").await.json();
+        assert_eq!(figures["metrics"]["refused_slow_readers"], 0, "{asks}");
+    }
 }
 
 /// What is said takes no room, and what is answered to it is bounded.

@@ -8,7 +8,7 @@ use std::{
 use crate::policy::Key;
 
 /// See the module.
-pub(in crate::store) struct Table<T>(Mutex<Inner<T>>);
+pub(super) struct Table<T>(Mutex<Inner<T>>);
 
 struct Inner<T> {
     by_key: HashMap<Key, Weak<T>>,
@@ -17,7 +17,7 @@ struct Inner<T> {
 }
 
 impl<T> Table<T> {
-    pub(in crate::store) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Table(Mutex::new(Inner {
             by_key: HashMap::new(),
             full: 0,
@@ -25,7 +25,7 @@ impl<T> Table<T> {
     }
 
     /// What somebody holds, or a new one.
-    pub(in crate::store) fn get_or(&self, key: &Key, new: impl FnOnce() -> T) -> Arc<T> {
+    pub(super) fn get_or(&self, key: &Key, new: impl FnOnce() -> T) -> Arc<T> {
         let mut inner = self.lock();
         if let Some(held) = inner.by_key.get(key).and_then(Weak::upgrade) {
             return held;
@@ -40,12 +40,12 @@ impl<T> Table<T> {
     }
 
     /// What somebody holds.
-    pub(in crate::store) fn find(&self, key: &Key) -> Option<Arc<T>> {
+    pub(super) fn find(&self, key: &Key) -> Option<Arc<T>> {
         self.lock().by_key.get(key).and_then(Weak::upgrade)
     }
 
     /// All that is held.
-    pub(in crate::store) fn all(&self) -> Vec<Arc<T>> {
+    pub(super) fn all(&self) -> Vec<Arc<T>> {
         let inner = self.lock();
         inner.by_key.values().filter_map(Weak::upgrade).collect()
     }
