@@ -54,18 +54,42 @@ async fn made_a_replica_that_is_not_written_to() {
     bears(&mut redis, site, breaks, heals, "READONLY").await;
 }
 
+/// It is not there at first, and found as soon as it is.
+async fn is_found_later(url: &str, starts: impl FnOnce(), reason: &str) {
+    let mut site = Site::on(url).await;
+    assert_eq!(site.cache().await, "degraded");
+    site.use_it(1).await;
+    starts();
+    let took = site.until_cache_is("ok").await;
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    site.until_hit("/known/0").await;
+    site.lost_once(reason).await;
+}
+
 #[tokio::test]
 async fn down_at_the_start() {
     let mut redis = Redis::start();
     redis.kill();
-    let mut site = Site::on(&redis.url()).await;
-    assert_eq!(site.cache().await, "degraded");
-    site.use_it(1).await;
-    redis.restart();
-    let took = site.until_cache_is("ok").await;
-    assert!(took < HEALS_WITHIN, "{took:?}");
-    site.until_hit("/known/0").await;
-    site.lost_once("refused").await;
+    is_found_later(&redis.url(), || redis.restart(), "refused").await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_at_the_start() {
+    let mut cluster = Cluster::start();
+    cluster.nodes.iter_mut().for_each(Redis::kill);
+    let url = cluster.url();
+    let starts = || {
+        cluster.nodes.iter_mut().for_each(Redis::restart);
+        cluster.settle(3);
+    };
+    is_found_later(&url, starts, "").await;
+}
+
+#[tokio::test]
+async fn sentinels_that_are_down_at_the_start() {
+    let mut watched = Watched::start();
+    watched.kill();
+    is_found_later(&watched.url(), || watched.restart(), "").await;
 }
 
 /// Larder is killed itself, and what was stored is there.
@@ -89,35 +113,6 @@ async fn what_is_stored_survives_us() {
     survives_us(&Redis::start().url()).await;
     survives_us(&Cluster::start().url()).await;
     survives_us(&Watched::start().url()).await;
-}
-
-#[tokio::test]
-async fn a_cluster_that_is_down_at_the_start() {
-    let mut cluster = Cluster::start();
-    cluster.nodes.iter_mut().for_each(Redis::kill);
-    let mut site = Site::on(&cluster.url()).await;
-    site.until_cache_is("degraded").await;
-    site.use_it(1).await;
-    cluster.nodes.iter_mut().for_each(Redis::restart);
-    cluster.settle(3);
-    let took = site.until_cache_is("ok").await;
-    assert!(took < HEALS_WITHIN, "{took:?}");
-    site.until_hit("/known/0").await;
-    site.lost_once("").await;
-}
-
-#[tokio::test]
-async fn sentinels_that_are_down_at_the_start() {
-    let mut watched = Watched::start();
-    watched.kill();
-    let mut site = Site::on(&watched.url()).await;
-    site.until_cache_is("degraded").await;
-    site.use_it(1).await;
-    watched.restart();
-    let took = site.until_cache_is("ok").await;
-    assert!(took < HEALS_WITHIN, "{took:?}");
-    site.until_hit("/known/0").await;
-    site.lost_once("").await;
 }
 
 #[tokio::test]
