@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::support::{
@@ -221,11 +221,11 @@ async fn a_certificate_that_has_expired_is_told_of() {
 }
 
 /// All that larder logs in this format while it is sent these bytes, on a connection each.
-async fn logged(format: &str, origin: &Origin, said: &[Vec<u8>]) -> Vec<u8> {
+async fn logged(format: &str, flags: &[&str], said: &[Vec<u8>]) -> String {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_larder"));
     command
-        .args(["--port=0", "--log=trace", "--origin", &origin.url()])
-        .args(["--log-format", format])
+        .args(["--port=0", "--log=trace", "--log-format", format])
+        .args(flags)
         .env_clear()
         .stderr(Stdio::piped())
         .kill_on_drop(true);
@@ -254,7 +254,42 @@ async fn logged(format: &str, origin: &Origin, said: &[Vec<u8>]) -> Vec<u8> {
     };
     let (read, ()) = soon(async { tokio::join!(read, talk) }).await;
     read.unwrap();
-    [all, rest].concat()
+    String::from_utf8([all, rest].concat()).unwrap()
+}
+
+/// Whether all lines are plain, and begin as larder's do.
+fn assert_plain(log: &str, format: &str) {
+    for line in log.lines() {
+        let plain = line.chars().all(|c| matches!(c, ' '..='~'));
+        assert!(plain, "{line:?}");
+        let begins_as_a_line = match format {
+            "json" => serde_json::from_str::<Value>(line)
+                .is_ok_and(|line| line["timestamp"].is_string() && line["forged"].is_null()),
+            _ => line.starts_with("20"),
+        };
+        assert!(begins_as_a_line, "{line:?}");
+    }
+}
+
+/// Nor does a Redis, or whoever passes for it.
+#[tokio::test]
+async fn a_redis_forges_no_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("--redis-url=redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let said = "-ERR f\u{e9}ign\u{1b}[2J\u{2028}forged\r\n".repeat(20);
+            let _ = stream.write_all(said.as_bytes()).await;
+        }
+    });
+    for format in ["json", "text"] {
+        let log = logged(format, &["--backend=redis", &url], &[]).await;
+        assert!(
+            log.contains("forged") && log.contains("redis lost"),
+            "{log}"
+        );
+        assert_plain(&log, format);
+    }
 }
 
 /// Wherever larder logs what it was sent, it is one line, and of no use to who forges lines or
@@ -310,18 +345,8 @@ async fn a_client_forges_no_line() {
     }
     let said: Vec<Vec<u8>> = said.into_iter().map(String::into_bytes).collect();
     for format in ["json", "text"] {
-        let log = logged(format, &origin, &said).await;
-        let log = String::from_utf8(log).unwrap();
+        let log = logged(format, &["--origin", &origin.url()], &said).await;
         assert!(log.contains("forged"), "{log}");
-        for line in log.lines() {
-            let plain = line.chars().all(|c| matches!(c, ' '..='~'));
-            assert!(plain, "{line:?}");
-            let begins_as_a_line = match format {
-                "json" => serde_json::from_str::<Value>(line)
-                    .is_ok_and(|line| line["timestamp"].is_string() && line["forged"].is_null()),
-                _ => line.starts_with("20"),
-            };
-            assert!(begins_as_a_line, "{line:?}");
-        }
+        assert_plain(&log, format);
     }
 }
