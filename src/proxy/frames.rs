@@ -3,17 +3,37 @@
 //!
 //! hyper tells of a request when its head is whole, and knows no time for that. A head may be in
 //! many frames, and nothing else comes between them: so it is enough to look at their first bytes.
-//! Nor does it tell of requests above the number that a client may make at a time: so what goes out
-//! is looked at, too.
+//! Nor does it tell of requests that are refused before they are known: those above the number that
+//! a client may make at a time, those whose head is too large, and those that are no HTTP. So what
+//! goes out is looked at, too.
+
+use std::collections::VecDeque;
+
+use super::limits::Limit;
 
 /// What a client says first (RFC 9113 §3.4). It is a head, too.
 const PREFACE: usize = 24;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+
+// RFC 9113 §7.
+const PROTOCOL_ERROR: u8 = 1;
+const STREAM_CLOSED: u8 = 5;
+const REFUSED_STREAM: u8 = 7;
+
+/// How a field begins whose name is `:status`, and whose value is none of the usual
+/// (RFC 7541 §6.2.1 and Appendix A).
+const STATUS: u8 = 0x48;
+
+/// Of so many responses that have begun it is known that they have. Who resets a request is not
+/// told of the end of its response.
+const BEGUN: usize = 256;
 
 /// The length, type, flags and stream of a frame.
 const START: usize = 9;
@@ -40,7 +60,13 @@ pub(super) struct Frames {
 
 /// The frames that go out.
 #[derive(Debug, Default)]
-pub(super) struct Sent(Frame);
+pub(super) struct Sent {
+    frame: Frame,
+    /// The streams of responses that have begun, and not ended.
+    begun: VecDeque<u32>,
+    /// The last whose head was too large.
+    too_large: u32,
+}
 
 impl Frame {
     /// Takes what is of this frame, of bytes that there are. Answers whether its start is whole since
@@ -75,6 +101,25 @@ impl Frame {
     fn is_of_head(&self) -> bool {
         matches!(self.first[3], HEADERS | CONTINUATION)
     }
+
+    fn stream(&self) -> u32 {
+        let [.., a, b, c, d] = *self.first.first_chunk::<START>().unwrap_or(&[0; START]);
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The first bytes of what is in it.
+    fn payload(&self) -> [u8; 4] {
+        *self.first.last_chunk().unwrap_or(&[0; 4])
+    }
+
+    /// Whether a head has just one field. hyper says the date with each that it makes.
+    fn is_one_field(&self) -> bool {
+        let [first, length, ..] = self.payload();
+        match self.length() - START {
+            1 => true,
+            others => first == STATUS && usize::from(length & 0x7f) + 2 == others,
+        }
+    }
 }
 
 impl Frames {
@@ -107,16 +152,60 @@ impl Frames {
 }
 
 impl Sent {
-    /// These bytes went out. Answers how many requests they refuse.
-    pub(super) fn refused(&mut self, mut bytes: &[u8]) -> usize {
-        let mut refused = 0;
+    /// These bytes went out. Tells `met` of each request that they refuse.
+    pub(super) fn refused(&mut self, mut bytes: &[u8], mut met: impl FnMut(Limit)) {
         while !bytes.is_empty() {
-            let (_, is_whole) = self.0.take(&mut bytes);
-            let first = &self.0.first;
-            let is_refusal = first[3] == RST_STREAM && first[START..] == REFUSED_STREAM;
-            refused += usize::from(is_whole && is_refusal);
+            let (_, is_whole) = self.frame.take(&mut bytes);
+            if is_whole && let Some(limit) = self.refusal() {
+                met(limit);
+            }
         }
-        refused
+    }
+
+    /// What the frame that is whole now says was too much.
+    fn refusal(&mut self) -> Option<Limit> {
+        let (frame, stream) = (&self.frame, self.frame.stream());
+        let [.., kind, flags] = *frame.first.first_chunk::<5>()?;
+        let ends = kind == RST_STREAM || flags & END_STREAM != 0;
+        match kind {
+            DATA if ends => {
+                self.end(stream);
+                None
+            }
+            HEADERS if ends => {
+                // A response of one field is not hyper's: its parser says 431.
+                let is_whole = !self.end(stream);
+                (is_whole && self.frame.is_one_field()).then(|| {
+                    self.too_large = stream;
+                    Limit::Head
+                })
+            }
+            HEADERS => {
+                if !self.begun.contains(&stream) {
+                    self.begun.truncate(BEGUN - 1);
+                    self.begun.push_front(stream);
+                }
+                None
+            }
+            RST_STREAM => {
+                let reason = frame.payload()[3];
+                self.end(stream);
+                match reason {
+                    REFUSED_STREAM => Some(Limit::Streams),
+                    PROTOCOL_ERROR | STREAM_CLOSED => {
+                        (stream != self.too_large).then_some(Limit::Malformed)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The response of this stream goes no further. Answers whether it had begun.
+    fn end(&mut self, stream: u32) -> bool {
+        let at = self.begun.iter().position(|begun| *begun == stream);
+        at.and_then(|at| self.begun.remove(at)).is_some()
     }
 }
 
@@ -163,20 +252,49 @@ mod tests {
 
     #[test]
     fn a_refusal_is_counted_once_however_it_goes_out() {
-        let mut refusal = frame(RST_STREAM, 0, 4);
-        refusal[START..].copy_from_slice(&REFUSED_STREAM);
+        let of = |stream: u8, kind: u8, flags: u8, payload: &[u8]| {
+            let length = u8::try_from(payload.len()).unwrap();
+            let mut bytes = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+            bytes.extend(payload);
+            bytes
+        };
+        let reset = |stream, reason| of(stream, RST_STREAM, 0, &[0, 0, 0, reason]);
+        let (end, whole) = (END_STREAM | END_HEADERS, END_HEADERS);
         let all = [
-            frame(0, 0, 30),
-            refusal.clone(),
-            frame(RST_STREAM, 0, 4),
-            frame(HEADERS, 4, 0),
-            refusal,
+            frame(DATA, 0, 30),
+            reset(3, REFUSED_STREAM),
+            // A response, with trailers of one field.
+            of(5, HEADERS, whole, b"\x88\xbf"),
+            of(5, DATA, 0, b"abcdef"),
+            of(5, HEADERS, end, b"\xbe"),
+            // One without a body.
+            of(7, HEADERS, end, b"\x88\xbf"),
+            // Heads that are too large, the second with a body to come.
+            of(9, HEADERS, end, b"\x48\x83abc"),
+            of(11, HEADERS, end, b"\xbe"),
+            reset(11, PROTOCOL_ERROR),
+            reset(13, PROTOCOL_ERROR),
+            reset(15, 8),
+            reset(17, REFUSED_STREAM),
         ]
         .concat();
         for size in [1, 2, 5, 9, 300] {
-            let mut sent = Sent::default();
-            let refused = all.chunks(size).map(|piece| sent.refused(piece));
-            assert_eq!(refused.sum::<usize>(), 2, "by {size}");
+            let (mut sent, mut met) = (Sent::default(), Vec::new());
+            for piece in all.chunks(size) {
+                sent.refused(piece, |limit| met.push(format!("{limit:?}")));
+            }
+            assert_eq!(met, ["Streams", "Head", "Head", "Malformed", "Streams"]);
         }
+    }
+
+    #[test]
+    fn what_has_begun_takes_no_room_without_end() {
+        let mut sent = Sent::default();
+        for stream in 0..2000u32 {
+            let mut bytes = frame(HEADERS, END_HEADERS, 9);
+            bytes[5..START].copy_from_slice(&stream.to_be_bytes());
+            sent.refused(&bytes, |limit| panic!("{limit:?}"));
+        }
+        assert_eq!(sent.begun.len(), BEGUN);
     }
 }

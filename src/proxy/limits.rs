@@ -90,7 +90,10 @@ const NAMES: [(&str, &str); 13] = [
         "refused_connections",
         "Connections that had to wait for a place",
     ),
-    ("refused_malformed", "Requests that were no HTTP"),
+    (
+        "refused_malformed",
+        "Requests and connections that were no HTTP",
+    ),
     (
         "refused_heads",
         "Requests whose head or number of fields was too large",

@@ -37,6 +37,7 @@ mod server;
 mod stack;
 mod target;
 mod tls;
+mod trailers;
 
 use std::{any::Any, fmt, io, net::SocketAddr, pin::Pin};
 

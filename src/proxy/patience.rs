@@ -165,9 +165,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
                     for buf in bufs {
                         let own = &buf[..buf.len().min(left)];
                         left -= own.len();
-                        for _ in 0..h2.sent.refused(own) {
-                            self.bounds.met(Limit::Streams);
-                        }
+                        h2.sent.refused(own, |limit| self.bounds.met(limit));
                     }
                 }
             }

@@ -28,10 +28,11 @@ use super::{
     limits::{Bounds, Limit},
     origin::Origin,
     rescue::Rescued,
+    trailers::Checked,
 };
 
-/// The body of a request to the stack: the client's own, or none.
-pub(super) type RequestBody<R> = Either<R, Nothing>;
+/// The body of a request to the stack: the client's, or none.
+pub(super) type RequestBody<R> = Either<Checked<R>, Nothing>;
 
 /// The body of a response: larder's own, or what the stack answers.
 pub(super) type ResponseBody<B> = Either<Spliced, B>;
@@ -167,7 +168,7 @@ where
     S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
     S::Future: Send,
-    R: Send + 'static,
+    R: Body + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
@@ -195,7 +196,7 @@ impl<S> Parts<S> {
         S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send,
-        R: Send + 'static,
+        R: Body + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError> + Send,
     {
@@ -271,12 +272,13 @@ impl<S> Parts<S> {
     }
 
     /// The request to the origin.
-    fn forward<R>(&self, request: Request<R>) -> Result<Request<RequestBody<R>>, ApiError> {
+    fn forward<R: Body>(&self, request: Request<R>) -> Result<Request<RequestBody<R>>, ApiError> {
         let Some(origin) = &self.origin else {
             let message = "There is no such path, and larder was started without --origin.";
             return Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message));
         };
-        Ok(forward::request(origin, request)?.map(Either::Left))
+        let request = forward::request(origin, request)?;
+        Ok(request.map(|body| Either::Left(Checked::new(body, &self.own.unkeyed))))
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use h2::Reason;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::{
@@ -406,13 +407,6 @@ fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
         return (error.kind() == io::ErrorKind::TimedOut).then_some(Limit::Handshake);
     }
     let error = error.downcast_ref::<hyper::Error>()?;
-    // Its reasons ENHANCE_YOUR_CALM and FLOW_CONTROL_ERROR, which hyper shows in words alone.
-    let is_flood = |cause: &dyn Error| {
-        let said = cause.to_string();
-        let reasons = ["excessive load", "flow-control"];
-        said.starts_with("connection error detected")
-            && reasons.iter().any(|reason| said.contains(reason))
-    };
     if error.is_parse_too_large() {
         Some(Limit::Head)
     } else if error.is_parse() {
@@ -420,10 +414,19 @@ fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
     } else if error.is_timeout() {
         Some(Limit::Idle)
     } else {
-        error
-            .source()
-            .is_some_and(is_flood)
-            .then_some(Limit::Floods)
+        error.source()?.downcast_ref().and_then(frames_met)
+    }
+}
+
+/// What a connection in HTTP/2 was closed for by larder's own side.
+fn frames_met(error: &h2::Error) -> Option<Limit> {
+    match error.reason().filter(|_| !error.is_remote())? {
+        Reason::ENHANCE_YOUR_CALM | Reason::FLOW_CONTROL_ERROR => Some(Limit::Floods),
+        Reason::PROTOCOL_ERROR
+        | Reason::STREAM_CLOSED
+        | Reason::FRAME_SIZE_ERROR
+        | Reason::COMPRESSION_ERROR => Some(Limit::Malformed),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Requests that would have the cache serve to others what was meant for, or made by, one.
 
+use http_body_util::BodyExt;
+
 use crate::support::{origin::Origin, proxy::Larder, script::respond};
 
 const KEPT: (&str, &str) = ("cache-control", "max-age=60");
@@ -50,6 +52,39 @@ async fn an_underscore_is_no_way_around() {
             .await;
         assert_eq!(answer.text(), "", "{field}");
     }
+}
+
+/// Some origins make one set of fields of a head and its trailers.
+#[tokio::test]
+async fn trailers_are_no_way_around() {
+    let origin = Origin::serving(|_, request| async {
+        let body = request.into_body().collect().await.unwrap();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let mut names: Vec<_> = trailers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let told = names.join(" ");
+        respond(200, &[], format!("{told}: {:?}", body.to_bytes()))
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    let names = [
+        "X-Sum",
+        "X-Forwarded-Host",
+        "X_Original_URL",
+        "X-HTTP-Method-Override",
+        "Authorization",
+        "Cookie",
+        "Connection",
+        "X-Time",
+    ];
+    let list = names.join(", ");
+    let trailers = names.map(|name| format!("{name}: 1\r\n")).concat();
+    let request = format!(
+        "POST /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\
+         Trailer: {list}\r\n\r\n2\r\nhi\r\n0\r\n{trailers}\r\n"
+    );
+    let answer = larder.talk(request.as_bytes()).await.hear_out().await;
+    assert!(answer.contains("\nx-sum x-time: b\"hi\""), "{answer}");
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ const POST: &[u8] = b"\x83\x86\x84\x41\x01h";
 #[derive(Debug)]
 struct Frame {
     kind: u8,
+    flags: u8,
     stream: u32,
     payload: Vec<u8>,
 }
@@ -83,6 +84,7 @@ impl Client {
         soon(self.0.read_exact(&mut payload)).await.ok()?;
         Some(Frame {
             kind: head[3],
+            flags: head[4],
             stream: u32::from_be_bytes(head[5..].try_into().unwrap()),
             payload,
         })
@@ -312,4 +314,127 @@ async fn frames_of_no_use_take_no_memory_and_end() {
     client.say(&frame(HEADERS, END_HEADERS, 1, POST)).await;
     floods_until_closed(&larder, client, &frame(DATA, 0, 1, &[])).await;
     counted(&larder, "refused_floods", 1).await;
+}
+
+#[tokio::test]
+async fn a_head_above_the_flag_is_a_431_that_counts() {
+    let origin = reading().await;
+    let larder = Larder::before(&origin.url(), &["--max-head=1KiB"]).await;
+    let mut client = Client::of(&larder).await;
+    client.hear(SETTINGS).await;
+    // A field that is in no table, with a value of 2 KiB (RFC 7541 §6.2.2 and §5.1).
+    let large = [b"\0\x01x\x7f\x81\x0f".as_slice(), &[b'y'; 2048]].concat();
+    for (stream, start, flags) in [
+        (1, GET, END_HEADERS | END_STREAM),
+        (3, POST, END_HEADERS),
+        (5, GET, END_HEADERS | END_STREAM),
+    ] {
+        let head = [start, &large].concat();
+        client.say(&frame(HEADERS, flags, stream, &head)).await;
+        let answer = client.hear(HEADERS).await;
+        assert_eq!((answer.stream, answer.flags & END_STREAM), (stream, 1));
+    }
+    // One that is not too large, on the same connection.
+    let get = frame(HEADERS, END_HEADERS | END_STREAM, 7, GET);
+    client.say(&get).await;
+    client.hear(DATA).await;
+    counted(&larder, "refused_heads", 3).await;
+    let figures = larder.get("/metrics").await.json();
+    let metrics = &figures["metrics"];
+    assert_eq!(metrics["refused_heads"], 3, "{metrics}");
+    assert_eq!(metrics["refused_malformed"], 0, "{metrics}");
+}
+
+/// RFC 9113 §5.1, §6.9 and §8.1.1: the stream ends, and others are served, or the connection ends.
+#[tokio::test]
+async fn what_is_no_http_ends_and_counts() {
+    let origin = reading().await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    let get = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, GET);
+    let head = |more: &[u8]| {
+        let head = [GET, more].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)
+    };
+    let post = frame(HEADERS, END_HEADERS, 1, POST);
+    let after = |frames: &[u8], more: Vec<u8>| [frames, &more].concat();
+    let (mut resets, mut closings) = (0, 0);
+    for (what, frames) in [
+        ("an upper-case name", head(b"\0\x01X\x01y")),
+        ("Connection", head(b"\0\x0aconnection\x05close")),
+        ("a second :method", head(b"\x82")),
+        ("a pseudo-field after others", head(b"\0\x01x\x01y\x84")),
+        ("no :path", frame(HEADERS, 5, 1, b"\x82\x86\x41\x01h")),
+        ("an unknown pseudo-field", head(b"\0\x02:x\x01y")),
+        ("two lengths", head(b"\x0f\x0d\x011\x0f\x0d\x012")),
+        ("a length, and no content", head(b"\x0f\x0d\x011")),
+        (
+            "more content than its length",
+            after(
+                &frame(HEADERS, END_HEADERS, 1, &[POST, b"\x0f\x0d\x011"].concat()),
+                frame(DATA, END_STREAM, 1, b"xy"),
+            ),
+        ),
+        (
+            "content after the end",
+            after(&get(1), frame(DATA, END_STREAM, 1, b"x")),
+        ),
+        ("a head after the end", after(&get(1), get(1))),
+        (
+            "a window that grows by nothing",
+            after(&post, frame(WINDOW_UPDATE, 0, 1, &[0; 4])),
+        ),
+        (
+            "a window for all that grows by nothing",
+            frame(WINDOW_UPDATE, 0, 0, &[0; 4]),
+        ),
+        ("an even stream", get(2)),
+        ("a lower stream", after(&get(3), get(1))),
+        ("content of no request", frame(DATA, 0, 1, b"x")),
+        ("content of no stream", frame(DATA, 0, 0, b"x")),
+        (
+            "a reset of no request",
+            frame(RST_STREAM, 0, 9, &[0, 0, 0, 8]),
+        ),
+        (
+            "a short reset",
+            after(&post, frame(RST_STREAM, 0, 1, &[0; 3])),
+        ),
+        ("a short ping", frame(PING, 0, 0, &[0; 7])),
+        ("settings of half a setting", frame(SETTINGS, 0, 0, &[0; 5])),
+        ("a frame above the size", frame(DATA, 0, 1, &[0; 16_385])),
+        ("fields that are in no table", head(b"\xff\xff\xff\x0f")),
+        (
+            "another frame within a head",
+            after(&frame(HEADERS, END_STREAM, 1, GET), get(3)),
+        ),
+        (
+            "a promise",
+            frame(5, END_HEADERS, 1, &[&[0, 0, 0, 2], GET].concat()),
+        ),
+    ] {
+        let mut client = Client::of(&larder).await;
+        client.hear(SETTINGS).await;
+        client.say(&frames).await;
+        let ended = loop {
+            match client.next().await {
+                Some(frame) if matches!(frame.kind, RST_STREAM | GOAWAY) => break Some(frame.kind),
+                Some(frame) => assert_ne!(frame.kind, PING, "{what}: went on"),
+                None => break None,
+            }
+        };
+        match ended {
+            Some(RST_STREAM) => {
+                resets += 1;
+                client.say(&get(11)).await;
+                while client.hear(HEADERS).await.stream != 11 {}
+            }
+            _ => closings += 1,
+        }
+        counted(&larder, "refused_malformed", resets + closings).await;
+        assert_eq!(larder.get("/healthz").await.status, 200, "{what}");
+    }
+    assert!(resets > 5 && closings > 5, "{resets} {closings}");
+    let figures = larder.get("/metrics").await.json();
+    let count = &figures["metrics"]["refused_malformed"];
+    assert_eq!(count.as_u64(), Some(resets + closings), "each once");
 }
