@@ -232,7 +232,12 @@ impl<S: Store> Core<S> {
             _ => hint.cloned(),
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
-        let along = along.filter(|along| variant.as_ref() == Some(&along.0));
+        let is_asked = |along: &(Key, Looked)| match asking {
+            // Whatever is found: and the mark was asked about if nothing is.
+            Asking::About(about) if *about == along.0 => false,
+            _ => variant.as_ref() == Some(&along.0),
+        };
+        let along = along.filter(|along| is_asked(along));
         let of_variant = match (&variant, along) {
             (Some(_), Some(along)) => along.1,
             (Some(variant), None) => {
@@ -273,10 +278,7 @@ impl<S: Store> Core<S> {
         patience: &mut Patience,
     ) -> (Looked, Turn) {
         let ask = match asking {
-            Asking::Nobody => {
-                let looked = patience.wait(self.store.get(key)).await;
-                return (looked.unwrap_or_default(), Turn::Free);
-            }
+            Asking::Nobody => Ask::Never,
             Asking::About(about) if about == key => Ask::Always,
             Asking::Others | Asking::About(_) => Ask::IfMissing,
         };

@@ -23,6 +23,7 @@ use super::{
     patience::Patience,
     purge,
     returned::Returned,
+    search::Sought,
     share::{self, Shared},
     spare,
 };
@@ -194,18 +195,14 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                 Some(key) => Asking::About(key),
             };
             let ticket = core.gate.ticket();
-            let mut key = Cow::Borrowed(&exact);
-            let mut seen = core.changes.seen(&key);
             let now = core.clock.now();
-            let parts = &self.parts;
-            let find = core.find_or_search(&key, hint.as_ref(), parts, asking, &mut patience);
-            let (mut found, search) = find.await;
-            if let Some(search) = search {
-                key = Cow::Owned(search.key(&key));
-                seen = core.changes.seen(&key);
-                let find = core.find(&key, hint.as_ref(), parts, asking, &mut patience);
-                found = find.await;
-            }
+            let seek = core.seek(&exact, hint.as_ref(), &self.parts, asking, &mut patience);
+            let Sought {
+                mut found,
+                same,
+                seen,
+            } = seek.await;
+            let key = same.map_or(Cow::Borrowed(&exact), Cow::Owned);
             if self.is_spare {
                 found = found.at_hand(); // It is where the body was lost.
             }

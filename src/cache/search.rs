@@ -25,6 +25,15 @@ use crate::{
     store::{Looked, Record, Seen, Store, StoreError, random},
 };
 
+/// What was found for a request, and where.
+pub(super) struct Sought {
+    pub(super) found: Found,
+    /// The key where many queries of its path are answered, where it was looked for there.
+    pub(super) same: Option<Key>,
+    /// How often what is there had changed before.
+    pub(super) seen: u64,
+}
+
 /// Where a response is stored that answers many queries of its path.
 pub(super) struct Place {
     pub(super) key: Key,
@@ -36,31 +45,74 @@ pub(super) struct Place {
 }
 
 impl<S: Store> Core<S> {
-    /// What [`Core::find`] finds, and where that is nothing, the mark of the path. Where it takes
-    /// time to know, both are asked for at once.
-    pub(super) async fn find_or_search(
+    /// What [`Core::find`] finds, and where that is nothing, what it finds for all queries that are
+    /// the same. Where it takes time to know, as much is asked for at once as can be.
+    pub(super) async fn seek(
         &self,
         key: &Key,
         hint: Option<&Arc<Vary>>,
         req: &request::Parts,
         asking: Asking<'_>,
         patience: &mut Patience,
-    ) -> (Found, Option<Arc<Search>>) {
-        let mut aside = patience.clone();
+    ) -> Sought {
+        let seen = self.changes.seen(key);
+        let exact = |found| Sought {
+            found,
+            same: None,
+            seen,
+        };
         if !self.may_search(key) {
-            return (self.find(key, hint, req, asking, patience).await, None);
+            return exact(self.find(key, hint, req, asking, patience).await);
+        }
+        let of_same = async |search: &Search, patience: &mut Patience| {
+            let same = search.key(key);
+            Sought {
+                seen: self.changes.seen(&same),
+                found: self.find(&same, hint, req, asking, patience).await,
+                same: Some(same),
+            }
+        };
+        let mut aside = patience.clone();
+        if let Some(search) = self.search_at_hand(key, asking) {
+            // Nobody is to fetch what the rule says is elsewhere.
+            let find = self.find(key, hint, req, Asking::Nobody, patience);
+            let both = async { tokio::join!(find, of_same(&search, &mut aside)) };
+            let (found, same) = Box::pin(both).await;
+            patience.no_longer_than(&aside);
+            return match found.is_nothing() {
+                true => same,
+                false => exact(found),
+            };
         }
         let (found, search) = {
             let mut find = pin!(self.find(key, hint, req, asking, patience));
             match poll_fn(|cx| Poll::Ready(find.as_mut().poll(cx))).await {
-                Poll::Ready(found) if !found.is_nothing() => (found, None),
+                Poll::Ready(found) if !found.is_nothing() => return exact(found),
                 Poll::Ready(found) => (found, self.search(key, &mut aside).await),
                 Poll::Pending => tokio::join!(find, Box::pin(self.search(key, &mut aside))),
             }
         };
         patience.no_longer_than(&aside);
-        let search = search.filter(|_| found.is_nothing());
-        (found, search)
+        match search.filter(|_| found.is_nothing()) {
+            Some(search) => of_same(&search, patience).await,
+            None => exact(found),
+        }
+    }
+
+    /// The mark of the path of a URI, if it is in memory, and what is kept is not: all else is asked
+    /// for at once then.
+    fn search_at_hand(&self, key: &Key, asking: Asking<'_>) -> Option<Arc<Search>> {
+        let is_of_use = !self.store.is_local()
+            && self.searches.load(Ordering::Relaxed)
+            && matches!(asking, Asking::Nobody | Asking::Others)
+            && self.store.at_hand(key.as_str()).is_none();
+        if !is_of_use {
+            return None;
+        }
+        match self.store.at_hand(key.search_mark().as_str()) {
+            Some(Record::Search(search)) => Some(search),
+            _ => None,
+        }
     }
 
     /// Whether there may be a rule for the path of a URI. One without a query is seldom one of

@@ -73,8 +73,9 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, key: &Key) -> impl Future<Output = Result<Looked, StoreError>> + Send;
 
     /// The same, and with it whether to fetch what is not there: of all who share what is kept,
-    /// one does, and the others wait for it. Where there are variants, the one that is asked for by
-    /// these `fields` of a request may come along with their mark.
+    /// one does, and the others wait for it. Where there are variants, what is known of the one that
+    /// is asked for by these `fields` of a request may come along with their mark; whose turn it is,
+    /// is about that one then.
     fn get_or_turn(
         &self,
         key: &Key,

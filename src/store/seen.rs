@@ -42,6 +42,17 @@ pub struct Seen {
     pub(crate) at: Option<Instant>,
 }
 
+impl Looked {
+    /// There is nothing.
+    #[cfg(all(feature = "memory", feature = "redis"))]
+    pub(super) fn nothing(seen: Seen) -> Self {
+        Looked {
+            seen,
+            ..Looked::default()
+        }
+    }
+}
+
 impl Seen {
     /// Nobody looked.
     pub(crate) const NOTHING: Seen = Seen {

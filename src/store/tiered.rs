@@ -24,7 +24,7 @@ use super::{
     RedisStore, Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
     memory::Copied,
     reading::Taker,
-    redis::{Ears, Holder, Shared, Task},
+    redis::{Claim, Ears, Holder, Shared, Task},
     together::Together,
 };
 use crate::{
@@ -292,6 +292,12 @@ impl TieredStore {
     }
 }
 
+/// It is kept from here on, until it is dropped.
+fn mine(claim: Arc<Claim>) -> Turn {
+    claim.keep();
+    Turn::Mine(Lease::of(claim))
+}
+
 fn kib(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
@@ -330,14 +336,14 @@ impl Store for TieredStore {
         ask: Ask,
         fields: &HeaderMap,
     ) -> Result<(Looked, Turn), StoreError> {
-        if ask == Ask::IfMissing
+        if ask != Ask::Always
             && let Some(near) = &self.near
             && let Some(looked) = self.copy(near, key)
         {
             return Ok((looked, Turn::Free));
         }
         // Who does not hear that another is done does not wait for it.
-        let claim = self.hears().then(|| self.shared().claim(key)).flatten();
+        let claim = self.hears().then(|| self.shared().claim(key));
         let Some(claim) = claim else {
             return Ok((self.get(key).await?, Turn::Free));
         };
@@ -346,14 +352,12 @@ impl Store for TieredStore {
         let look = self.copied(key, far);
         let (looked, holder) = match ask {
             Ask::IfMissing => self.looks.look(key, look).await?,
-            Ask::Always => look.await?,
+            Ask::Never | Ask::Always => look.await?,
         };
         let turn = match holder {
             Holder::Nobody => Turn::Free,
-            Holder::Us => {
-                claim.keep();
-                Turn::Mine(Lease::of(claim))
-            }
+            Holder::Us => mine(claim),
+            Holder::OfVariant(claim) => mine(claim),
             Holder::Another(left) => Turn::Others(Wait::new(expecting.over(left))),
         };
         Ok((looked, turn))

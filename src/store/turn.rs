@@ -20,6 +20,8 @@ pub enum Turn {
 /// When to ask whose [turn](Turn) it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// Not at all: what is fetched would not be kept.
+    Never,
     /// When nothing is found.
     IfMissing,
     /// Whatever is found.

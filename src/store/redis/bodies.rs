@@ -84,23 +84,11 @@ struct Body {
 }
 
 impl Shared {
-    /// The name of the rest of a large body, by that of its record; none where a cluster would keep
-    /// it elsewhere. It is not the name of a record: see `sweep::is_ours`.
-    pub(super) fn body_name(&self, record: &[u8]) -> Option<Bytes> {
-        self.beside(&self.bodies, &self.body_start(), record)
-    }
-
-    /// What the name of each body begins with, before that of its record.
-    pub(super) fn body_start(&self) -> String {
-        format!("{}::body:{{", self.config.prefix)
-    }
-
     /// How long what is under this name is, as part of a call.
     pub(super) async fn body_size(
         client: &WithOptions<Client>,
-        name: Option<Bytes>,
+        name: String,
     ) -> Result<u64, Error> {
-        let Some(name) = name else { return Ok(0) };
         match client.strlen(name).await {
             // Something of another kind is no body.
             Err(error) if is_wrong_type(&error) => Ok(0),
@@ -141,13 +129,7 @@ impl Shared {
             return Ok(None);
         }
         let token = Token(random());
-        let name = self.name(key);
-        let Some(name) = self.body_name(name.as_bytes()) else {
-            return Err(StoreError::new(
-                "a cluster may keep the parts of a body apart",
-            ));
-        };
-        let name = Bytes::from([&*name, b":", token.text().as_bytes()].concat());
+        let name = format!("{}:{}", self.names.body(key), token.text());
         let mut prints = vec![0; chunks::prints_size(length)];
         let mut last = chunks::count(length);
         // From its end on: so Redis makes room for all of it at once, and no more.
@@ -197,8 +179,7 @@ impl Body {
     async fn try_read(&self, number: u64) -> Result<Bytes, CallError> {
         let shared = &self.shared;
         let _turn = shared.link.turn_to_read().await;
-        let name = shared.name(&self.key);
-        let name = shared.body_name(name.as_bytes()).unwrap_or_default();
+        let name = shared.names.body(&self.key);
         let place = chunks::place(number, self.length);
         let at = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
         let args = vec![

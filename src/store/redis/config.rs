@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use fred::types::config::{Config, TlsConfig, TlsHostMapping};
 use rustls::pki_types::CertificateDer;
 
-use super::url::{Names, RedisUrl};
+use super::{
+    names::fit_cluster,
+    url::{Names, RedisUrl},
+};
 use crate::{store::StoreError, trust};
 
 /// How to reach Redis, and what to keep there.
@@ -82,6 +85,11 @@ impl RedisConfig {
             StoreError::new(format!("the Redis URL is not valid: it must be {accepted}"))
         })?;
         let mut config = url.config.clone();
+        if config.server.is_clustered() && !fit_cluster(&self.prefix) {
+            let why = "in a cluster, a `{` in the prefix of the keys must have a `}` further on, and \
+                something between them";
+            return Err(StoreError::new(why));
+        }
         config.tls = url.tls.map(|names| TlsConfig {
             connector: trust::client_config(self.roots.clone()).into(),
             hostnames: match names {

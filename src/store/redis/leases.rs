@@ -48,18 +48,19 @@ const RENEWALS: u32 = 30;
 const IN_VAIN: i64 = 10_000;
 
 /// Takes the lease where there is no record. Answers how many milliseconds another has it for, 0
-/// if it is ours, and -1 if there is nothing to wait for; with the latter, where there is a mark, the
+/// if it is ours, and -1 if there is nothing to wait for; or where there is a mark, the same of the
 /// variant that it leads to.
 const TAKE: &str = r"
-if ARGV[3] == '' then
+if ARGV[3] ~= '1' then
   local start = redis.pcall('GETRANGE', KEYS[1], 0, 5)
   if type(start) ~= 'string' then return {-1} end
   local kind = string.sub(start, 6, 6)
   if string.sub(start, 1, 5) == ARGV[4] and kind ~= 'G' then
-    if kind ~= 'V' or ARGV[5] == '' then return {-1} end
+    if kind ~= 'V' or not ARGV[5] then return {-1} end
     local is_read, found = pcall(along)
     return is_read and found or {-1}
   end
+  if ARGV[3] == '0' then return {-1} end
 end
 local who = redis.call('GET', KEYS[2])
 if who == '' then return {-1} end
@@ -96,40 +97,48 @@ pub(in crate::store) struct Claim {
 }
 
 /// Who has a lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub(in crate::store) enum Holder {
     #[default]
     Nobody,
     Us,
+    /// We have that of a variant.
+    OfVariant(Arc<Claim>),
     /// For so long.
     Another(Duration),
 }
 
 impl Shared {
-    /// The lease of a key, to be asked for; none where a cluster would keep it elsewhere than the
-    /// record.
-    pub(in crate::store) fn claim(self: &Arc<Self>, key: &Key) -> Option<Arc<Claim>> {
-        // Not the name of a record: see `sweep::is_ours`.
-        let start = format!("{}::lease:{{", self.config.prefix);
-        let name = self.beside(&self.leases, &start, self.name(key).as_bytes())?;
-        Some(self.claims.get_or(key, || {
-            Claim {
-                shared: Arc::clone(self),
-                key: key.clone(),
-                name,
-                token: [self.sender(), random()]
-                    .map(u64::to_be_bytes)
-                    .concat()
-                    .into(),
-                asked: AtomicI64::new(0),
-                in_vain: AtomicBool::new(false),
-                renewing: OnceLock::new(),
-            }
-        }))
+    /// The lease of a key, to be asked for.
+    pub(in crate::store) fn claim(self: &Arc<Self>, key: &Key) -> Arc<Claim> {
+        self.claims.get_or(key, || {
+            let token = [self.sender(), random()].map(u64::to_be_bytes);
+            Claim::new(self, key, token.concat().into())
+        })
     }
 }
 
 impl Claim {
+    fn new(shared: &Arc<Shared>, key: &Key, token: Bytes) -> Self {
+        Claim {
+            shared: Arc::clone(shared),
+            key: key.clone(),
+            name: shared.names.lease(key).into(),
+            token,
+            asked: AtomicI64::new(0),
+            in_vain: AtomicBool::new(false),
+            renewing: OnceLock::new(),
+        }
+    }
+
+    /// The lease of another key, which is ours since this one was asked for.
+    pub(super) fn also_of(&self, key: &Key) -> Arc<Claim> {
+        let new = || Claim::new(&self.shared, key, self.token.clone());
+        let claim = self.shared.claims.get_or(key, new);
+        claim.asked.fetch_add(1, Ordering::AcqRel);
+        claim
+    }
+
     /// Asks for it, as part of a call, and for what may come [along](super::along).
     pub(super) async fn ask(
         &self,
@@ -138,18 +147,19 @@ impl Claim {
         selecting: Vec<Value>,
     ) -> (Holder, Option<Along>) {
         let eval = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
-        let always = match ask {
+        let asks = match ask {
             Ask::Always => "1",
             Ask::IfMissing => "",
+            Ask::Never => "0",
         };
         let mut args: Vec<Value> = vec![
             [ALONG, TAKE].concat().into(),
             2.into(),
-            self.shared.name(&self.key).into(),
+            self.shared.names.record(&self.key).into(),
             self.name.clone().into(),
             self.token.clone().into(),
             LASTS.into(),
-            always.into(),
+            asks.into(),
             codec::start().into(),
         ];
         args.extend(selecting);
@@ -159,13 +169,14 @@ impl Claim {
             return (Holder::Nobody, None); // No reason to wait.
         };
         let left = answer.first().and_then(Value::as_u64);
-        let holder = match left {
-            Some(0) => return (Holder::Us, None),
-            Some(left) => Holder::Another(Duration::from_millis(left)),
-            None => Holder::Nobody,
+        let along = Along::read(answer);
+        let holder = match (left, &along) {
+            (Some(0), None) => return (Holder::Us, None),
+            (Some(left), None) => Holder::Another(Duration::from_millis(left)),
+            (_, Some(_)) | (None, None) => Holder::Nobody,
         };
         self.asked.fetch_sub(1, Ordering::AcqRel);
-        (holder, Along::read(answer))
+        (holder, along)
     }
 
     /// Renews it from here on, as it is ours, until it ends.

@@ -1,8 +1,8 @@
 //! Records in Redis.
 //!
-//! One key for each record, `prefix:` and the text of its [`Key`], whose value is the framing of
-//! [`codec`](super::codec) and whose expiry is the server's; and one more for a body above 64 KiB,
-//! which is read from there as it is consumed (see [`bodies`]). Redis may be slow, hang, be down, or
+//! One key for each record (see [`names`]), whose value is the framing of [`codec`](super::codec) and
+//! whose expiry is the server's; and one more for a body above 64 KiB, which is read from there as it
+//! is consumed (see [`bodies`]). Redis may be slow, hang, be down, or
 //! be written to by others; none of it makes a request wait for more than the timeout, and while
 //! it is out of reach calls fail at once (see [`breaker`], [`link`] and [`keeper`]).
 //!
@@ -28,9 +28,9 @@ mod leases;
 mod link;
 #[cfg(feature = "memory")]
 mod listener;
+mod names;
 mod recent;
 mod scripts;
-mod slots;
 mod sweep;
 mod url;
 
@@ -50,18 +50,19 @@ use http::HeaderMap;
 use tokio::sync::watch;
 
 pub(super) use self::keeper::Task;
-#[cfg(feature = "memory")]
-use self::leases::Claim;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
     journal::{Journal, Reach},
     keeper::Keeper,
     link::{CallError, Link},
+    names::Names,
     scripts::Way,
-    slots::Slots,
 };
 #[cfg(feature = "memory")]
-pub(super) use self::{leases::Holder, listener::Ears};
+pub(super) use self::{
+    leases::{Claim, Holder},
+    listener::Ears,
+};
 #[cfg(feature = "memory")]
 use super::{Ask, table::Table};
 use super::{
@@ -106,9 +107,7 @@ pub(super) struct Shared {
     link: Arc<Link>,
     config: RedisConfig,
     journal: Journal,
-    bodies: Slots,
-    #[cfg(feature = "memory")]
-    leases: Slots,
+    names: Names,
     keeper: OnceLock<Weak<Task>>,
     #[cfg(feature = "memory")]
     claims: Table<Claim>,
@@ -131,11 +130,9 @@ impl RedisStore {
         let link = Link::new(config.parse()?, largest, config.timeout, &config.prefix);
         let shared = Arc::new(Shared {
             link: Arc::new(link),
+            names: Names::new(&config.prefix),
             config,
             journal: Journal::new(),
-            bodies: Slots::new(),
-            #[cfg(feature = "memory")]
-            leases: Slots::new(),
             keeper: OnceLock::new(),
             #[cfg(feature = "memory")]
             claims: Table::new(),
@@ -220,18 +217,6 @@ impl Shared {
         self.journal.holds_copy(key, head, number)
     }
 
-    fn name(&self, key: &Key) -> String {
-        format!("{}:{}", self.config.prefix, key.as_str())
-    }
-
-    /// The name of what belongs to a record; none where a cluster would keep it elsewhere.
-    fn beside(&self, slots: &Slots, start: &str, record: &[u8]) -> Option<Bytes> {
-        match self.link.is_clustered() {
-            true => slots.beside(start, record),
-            false => Some([start.as_bytes(), record, b"}"].concat().into()),
-        }
-    }
-
     /// Whether nothing that is said there is lost unnoticed. The nodes of a cluster pass on to each
     /// other what they are told, and miss nothing that does not come.
     #[cfg(feature = "memory")]
@@ -256,7 +241,7 @@ impl Shared {
         Ok(looked)
     }
 
-    /// The same, and asks for a lease, and for the variant that these fields of a request select.
+    /// The same, and asks for a lease, and of the variant that these fields of a request select.
     #[cfg(feature = "memory")]
     pub(super) async fn look_and_ask(
         self: &Arc<Self>,
@@ -266,12 +251,18 @@ impl Shared {
         fields: &HeaderMap,
     ) -> Result<(Looked, Holder), StoreError> {
         let selecting = match ask {
-            Ask::IfMissing => self.selecting(fields),
+            Ask::Never | Ask::IfMissing => self.selecting(key, fields),
             Ask::Always => Vec::new(),
         };
         let asking = async |client: WithOptions<Client>| claim.ask(&client, ask, selecting).await;
-        let (mut looked, (holder, along)) = self.look_and(key, asking).await?;
-        looked.variant = along.and_then(|along| self.variant(key, &along, looked.seen));
+        let (mut looked, (mut holder, along)) = self.look_and(key, asking).await?;
+        if let Some(along) = along {
+            let variant = along.key(key);
+            if along.is_ours {
+                holder = Holder::OfVariant(claim.also_of(&variant));
+            }
+            looked.variant = self.variant(variant, &along, looked.seen);
+        }
         Ok((looked, holder))
     }
 
@@ -281,8 +272,8 @@ impl Shared {
         key: &Key,
         before: impl FnOnce(WithOptions<Client>) -> F,
     ) -> Result<(Looked, T), StoreError> {
-        let name = self.name(key);
-        let body = self.body_name(name.as_bytes());
+        let name = self.names.record(key);
+        let body = self.names.body(key);
         let journal = self.journal_name();
         let at = self.clock.instant();
         let known = self.journal.number();

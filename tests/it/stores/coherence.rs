@@ -70,8 +70,17 @@ impl<S: Store> Instance<S> {
     }
 
     pub(super) async fn get_with(&self, path: &str, fields: &[(&str, &str)]) -> (String, bool) {
+        self.ask("GET", path, fields).await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> (String, bool) {
         let erased = |res: http::Response<ResponseBody<Body>>| res.map(BodyExt::boxed_unsync);
-        let req: http::Request<Body> = script::get(path, fields);
+        let req: http::Request<Body> = script::request(method, path, fields);
         let mut service = MapResponse::new(self.service.clone(), erased);
         let Ok(res) = service.call(req).await;
         let told = script::told(res).await;
@@ -486,7 +495,7 @@ async fn an_old_redis_does_not_bring_back_what_was_purged() {
     }
     redis.restart();
     assert_eq!(
-        redis.command(&["EXISTS", "larder:GET http://api.example/a"]),
+        redis.command(&["EXISTS", "larder:{GET http://api.example/a}"]),
         [Reply::Number(1)]
     );
     for instance in [&two, &one] {

@@ -114,7 +114,7 @@ async fn what_has_moved_within_a_cluster_is_asked_for_where_it_is() {
     let store = connect(config(cluster.url())).await;
     put(&store, &key("/a"), &entry(1, "body")).await;
     store.clear().await.unwrap();
-    cluster.move_slot_of("larder:GET http://origin.example/a");
+    cluster.move_slot_of("larder:{GET http://origin.example/a}");
     put(&store, &key("/a"), &entry(2, "body")).await;
     assert_same(get(&store, &key("/a")).await, &entry(2, "body"));
 }

@@ -174,6 +174,44 @@ async fn what_all_ask_for_is_fetched_once() {
     }
 }
 
+#[tokio::test]
+async fn a_variant_is_fetched_once_that_is_new_or_stale() {
+    const VARIED: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("vary", "accept")];
+    let redis = Redis::start();
+    let origin = Script::new(move |n, _| async move {
+        sleep(Duration::from_millis(300)).await;
+        respond(200, VARIED, n.to_string())
+    });
+    // Nobody has the mark in memory.
+    let now = three(&redis, false, Duration::ZERO, &origin).await;
+    let later = three(&redis, false, Duration::from_secs(3600), &origin).await;
+    let mut calls = 0;
+    for (instances, accept) in [
+        (&now, "a"),
+        (&now, "b"),
+        (&now, "c"),
+        (&later, "a"),
+        (&later, "b"),
+    ] {
+        let mut asking = JoinSet::new();
+        for instance in instances {
+            for _ in 0..30 {
+                let fields = match accept {
+                    "a" => &[("accept", "a")],
+                    "b" => &[("accept", "b")],
+                    _ => &[("accept", "c")],
+                };
+                asking.spawn(instance.clone().get_with("/a".to_owned(), fields));
+            }
+        }
+        let told = soon(asking.join_all()).await;
+        calls += 1;
+        assert_eq!(origin.calls(), calls, "{accept}");
+        let body = calls.to_string();
+        assert!(told.iter().all(|told| told.body == body), "{accept}");
+    }
+}
+
 /// How many scripts Redis has run.
 fn scripts(redis: &Redis) -> u64 {
     let info = redis.info("commandstats");

@@ -65,7 +65,7 @@ pub(super) async fn lookups_in_vain(store: &RedisStore, count: usize) -> Duratio
 }
 
 pub(super) fn name(path: &str) -> String {
-    format!("larder:GET http://origin.example{path}")
+    format!("larder:{{GET http://origin.example{path}}}")
 }
 
 pub(super) fn time_left(redis: &Redis, path: &str) -> i64 {
@@ -166,10 +166,11 @@ async fn clearing_touches_no_other_keys() {
         stores.push((prefix, store));
     }
     for stranger in [
-        "lardGET http://x/",
+        "lard{GET http://x/}",
         "la",
         "unrelated",
-        "xlard:GET http://x/",
+        "xlard:{GET http://x/}",
+        "lard:GET http://x/",
     ] {
         redis.command(&["SET", stranger, "theirs"]);
     }
@@ -181,7 +182,7 @@ async fn clearing_touches_no_other_keys() {
         }
     }
     // The strangers', and the journal of each store.
-    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(4 + 7)]);
+    assert_eq!(redis.command(&["DBSIZE"]), [Reply::Number(5 + 7)]);
 }
 
 #[tokio::test]
@@ -222,7 +223,7 @@ async fn a_sweep_passes_over_what_is_no_record_of_ours() {
     redis.command(&["SET", &name("/text"), "theirs"]);
     redis.command(&["SET", &name("/short"), "LRDR"]);
     redis.command(&["COPY", &name("/a"), &name("/copy")]);
-    redis.command(&["SET", "larder:two:GET http://origin.example/a", "theirs"]);
+    redis.command(&["SET", "larder:two:{GET http://origin.example/a}", "theirs"]);
     assert_eq!(shown(&store, "").await, [key("/a").as_str()]);
     let all = |_: &Key, _: &Front| Sweep::Remove;
     store.sweep("", None, &all).await.unwrap();

@@ -141,15 +141,7 @@ async fn a_hit_that_is_a_variant_is_one_round_trip() {
     let one = Instance::new(config(&redis), None, &origin).await;
     let mut bodies = Vec::new();
     for fields in all {
-        let asked = async {
-            loop {
-                if let (body, true) = one.get_with("/a", fields).await {
-                    return body;
-                }
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        bodies.push(soon(asked).await);
+        bodies.push(stored(&one, "/a", fields).await);
     }
     let apart: HashSet<&String> = bodies.iter().collect();
     assert_eq!(apart.len(), all.len());
@@ -163,6 +155,106 @@ async fn a_hit_that_is_a_variant_is_one_round_trip() {
         };
         assert_eq!(hit, (body.clone(), true), "{fields:?}");
         assert_eq!(two.get_with("/a", fields).await, hit, "in memory");
+    }
+}
+
+const VARIED: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("vary", "accept")];
+
+/// Asks until it is stored.
+async fn stored(instance: &Instance, path: &str, fields: &[(&str, &str)]) -> String {
+    soon(async {
+        loop {
+            if let (body, true) = instance.get_with(path, fields).await {
+                return body;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_variant_that_is_not_there_is_a_miss_after_one_round_trip() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let origin = Script::numbered(VARIED);
+    let one = Instance::new(config(&redis), None, &origin).await;
+    stored(&one, "/a", &[("accept", "a")]).await;
+    let two = through(&relay, &origin).await;
+    let calls = origin.calls();
+    let fields = [("accept", "b")];
+    // A script looks for the mark, reads it, and the variant; and then there is the mark.
+    let got = in_one_trip(&redis, &relay, 4, two.get_with("/a", &fields)).await;
+    assert_eq!(got, ((calls + 1).to_string(), false));
+    // Its purge is remembered with it.
+    let same = stored(&two, "/a", &fields).await;
+    assert_eq!(same, got.0);
+    let fields = [("accept", "c")];
+    let gone = stored(&two, "/a", &fields).await;
+    let purge = larder::policy::Purge::Uri(super::coherence::url("/a"));
+    two.purge(&purge, larder::cache::Manner::Forget).await;
+    assert_ne!(stored(&two, "/a", &fields).await, gone);
+}
+
+#[tokio::test]
+async fn a_hit_for_head_or_a_range_is_one_round_trip() {
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let origin = Script::numbered(VARIED);
+    let one = Instance::new(config(&redis), None, &origin).await;
+    let accept = ("accept", "a");
+    let body = stored(&one, "/a", &[accept]).await;
+    let range = ("range", "bytes=0-0");
+    for (method, fields, expected) in [
+        ("HEAD", &[accept][..], ""),
+        ("GET", &[accept, range], &body[..1]),
+    ] {
+        let two = through(&relay, &origin).await;
+        let got = in_one_trip(&redis, &relay, 4, two.ask(method, "/a", fields)).await;
+        assert_eq!(got, (expected.to_owned(), true), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_hit_for_a_query_of_which_not_all_matters_is_one_round_trip() {
+    const RULE: &[(&str, &str)] = &[
+        ("cache-control", "max-age=600"),
+        ("no-vary-search", "params=(\"x\")"),
+    ];
+    let redis = Redis::start();
+    let relay = Relay::to(redis.port()).await;
+    let origin = Script::numbered(RULE);
+    let one = Instance::new(config(&redis), None, &origin).await;
+    for path in ["/s?a=1", "/s?a=2"] {
+        stored(&one, path, &[]).await;
+    }
+    let two = through(&relay, &origin).await;
+    assert!(two.get("/s?a=1&x=1").await.1, "it learns the rule");
+    let calls = origin.calls();
+    // Two for the URL, and two for all that are the same.
+    let got = in_one_trip(&redis, &relay, 4, two.get("/s?a=2&x=2")).await;
+    assert!(got.1);
+    let got = in_one_trip(&redis, &relay, 4, two.get("/s?a=3&x=3")).await;
+    assert_eq!(got, ((calls + 1).to_string(), false));
+}
+
+/// There is no relay to a cluster's nodes, whose addresses it tells: what it runs is counted.
+#[tokio::test]
+async fn a_variant_is_with_its_mark_in_a_cluster() {
+    let redis = Redis::cluster();
+    let server = redis.url().replace("redis://", "redis-cluster://");
+    let config = RedisConfig::new(server).timeout(Duration::from_secs(60));
+    let origin = Script::numbered(VARIED);
+    let one = Instance::new(config.clone(), None, &origin).await;
+    for path in ["/a", "/{b}c", "/}"] {
+        let body = stored(&one, path, &[("accept", "a")]).await;
+        let two = Instance::new(config.clone(), None, &origin).await;
+        two.get("/first").await;
+        let before = settled(&redis, ["getrange", "eval"]).await;
+        let hit = two.get_with(path, &[("accept", "a")]).await;
+        assert_eq!(hit, (body, true));
+        let after = ran(&redis, ["getrange", "eval"]);
+        assert_eq!([after[0] - before[0], after[1] - before[1]], [4, 1]);
     }
 }
 
@@ -182,7 +274,7 @@ async fn who_has_something_validated_waits_for_redis_once() {
         },
     );
     let one = through(&relay, &origin).await;
-    let stored = || redis.command(&["EXISTS", "larder:GET http://api.example/a"]);
+    let stored = || redis.command(&["EXISTS", "larder:{GET http://api.example/a}"]);
     one.get("/a").await;
     soon(async {
         while stored() != [Reply::Number(1)] {

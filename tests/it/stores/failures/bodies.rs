@@ -59,7 +59,7 @@ async fn it_comes_whole(
         let seen = site.origin.seen();
         seen.iter().filter(|req| req.uri.path() == "/large").count()
     };
-    let is_kept = || !redis.command(&["KEYS", "larder:GET*large"]).is_empty();
+    let is_kept = || !redis.command(&["KEYS", "larder:{GET*large}"]).is_empty();
     let is_there = |answer: &Answer| !is_uri_miss(&answer.headers);
     soon(async { while !(is_there(&site.larder.get("/large").await) && is_kept()) {} }).await;
     let before = asked(&site);

@@ -197,7 +197,7 @@ fn figure(redis: &Redis, section: &str, name: &str) -> u64 {
 /// Puts something else under all keys that are asked for again and again.
 fn spoil(redis: &Redis, round: usize) {
     for (n, key) in redis
-        .command(&["KEYS", "larder:GET*known*"])
+        .command(&["KEYS", "larder:{GET*known*}"])
         .into_iter()
         .enumerate()
     {

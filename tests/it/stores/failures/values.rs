@@ -8,7 +8,7 @@ use crate::support::{
 
 /// The only record's key.
 fn the_key(redis: &Redis) -> Vec<u8> {
-    match &mut redis.command(&["KEYS", "larder:GET*"])[..] {
+    match &mut redis.command(&["KEYS", "larder:{GET*}"])[..] {
         [Reply::Text(key)] => std::mem::take(key),
         other => panic!("{other:?}"),
     }
