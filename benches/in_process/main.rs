@@ -1,8 +1,8 @@
 //! What each part of larder costs, in process.
 //!
 //! `cargo bench --bench in_process` takes some two minutes; with the name of a group after `--` it
-//! runs that one only: `layer`, `collapsed`, `router`, `policy`, `memory`, `codec`, `redis`,
-//! `envelope`.
+//! runs that one only: `layer`, `collapsed`, `router`, `policy`, `memory`, `metrics`, `codec`,
+//! `redis`, `envelope`.
 
 mod codec;
 mod collapsed;
@@ -10,6 +10,7 @@ mod envelope;
 mod kit;
 mod layer;
 mod memory;
+mod metrics;
 mod policy;
 mod redis;
 mod redis_server;
@@ -37,6 +38,7 @@ criterion_group! {
         router::bench,
         policy::bench,
         memory::bench,
+        metrics::bench,
         codec::bench,
         redis::bench,
         envelope::bench,

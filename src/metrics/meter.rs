@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use http::{StatusCode, response};
-use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
-use super::registry::Counters;
+use super::{registry::Counters, sharded::Counter};
 use crate::{
     body_end::{End, OnEnd},
     clock::Clock,

@@ -36,6 +36,7 @@ mod layer;
 mod meter;
 mod registry;
 mod service;
+mod sharded;
 mod snapshot;
 #[cfg(test)]
 mod tests;

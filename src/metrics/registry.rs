@@ -8,18 +8,18 @@ use std::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::{ConstGauge, Gauge},
-    },
+    metrics::{counter::ConstCounter, family::Family, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
 
 #[cfg(feature = "proxy")]
 use std::time::Duration;
 
-use super::{histogram::Durations, snapshot::Snapshot};
+use super::{
+    histogram::Durations,
+    sharded::{Counter, Gauge},
+    snapshot::Snapshot,
+};
 
 /// A label and its value: every labelled metric here has one label.
 type Label = [(&'static str, &'static str); 1];

@@ -193,12 +193,16 @@ impl Listener {
         }
     }
 
-    /// Has a message sent to this listener.
+    /// Has a message sent to this listener, and learns what was purged before that. It is tried until
+    /// it comes about: what was said before this session began was not heard.
     fn beat(&self, channel: String, count: u64) -> Task {
         let shared = Arc::clone(&self.shared);
         let message = Event::Beat.message(shared.sender(), &count.to_be_bytes());
         Task::of(&tokio::spawn(async move {
-            shared.beat(Way::Open, Some((channel, message))).await
+            let publish = Some((channel, message));
+            while shared.beat(Way::Open, publish.clone()).await.is_err() {
+                sleep(PAUSE).await;
+            }
         }))
     }
 
