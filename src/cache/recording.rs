@@ -11,7 +11,7 @@ mod reader;
 use std::{
     collections::VecDeque,
     error::Error,
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
@@ -236,26 +236,25 @@ impl Recorder {
     ///
     /// They are copied even when there is one piece only: it may be a slice of a larger read
     /// buffer, which it would keep in memory for as long as the record is stored. Those who still
-    /// read have theirs of the copy from here on: nothing is in memory twice for the slow ones.
+    /// read have theirs of the copy from here on, and wait while it is made: nothing is in memory
+    /// twice.
     pub(super) fn collect(&self, last: &mut Option<Bytes>) -> Option<Bytes> {
-        let (pieces, held) = {
-            let state = self.0.lock();
-            if !state.keeps {
-                return None;
-            }
-            (state.pieces.clone(), state.held)
-        };
-        let size = usize::try_from(held).ok()? + last.as_ref().map_or(0, Bytes::len);
-        let whole = gather(pieces.iter().chain(last.as_ref()), size);
-        if !pieces.is_empty() {
-            let mut at = 0;
-            let mut state = self.0.lock();
-            for piece in state.pieces.iter_mut().chain(last) {
-                let from = at;
-                at += piece.len();
-                *piece = whole.slice(from..at);
-            }
+        let mut state = self.0.lock();
+        if !state.keeps {
+            return None;
         }
+        let size = usize::try_from(state.held).ok()? + last.as_ref().map_or(0, Bytes::len);
+        let mut lengths = Vec::with_capacity(state.pieces.len());
+        let pieces = mem::take(&mut state.pieces).into_iter();
+        let pieces = pieces.inspect(|piece| lengths.push(piece.len()));
+        let has_last = last.is_some();
+        let whole = gather(pieces.chain(last.take()), size);
+        let mut at = 0;
+        for length in lengths {
+            state.pieces.push_back(whole.slice(at..at + length));
+            at += length;
+        }
+        *last = has_last.then(|| whole.slice(at..));
         Some(whole)
     }
 
