@@ -2,7 +2,8 @@
 
 use std::{
     cell::RefCell,
-    fmt, io,
+    fmt,
+    io::{self, Write},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -59,7 +60,7 @@ where
             let has_fields = false;
             event.record(&mut Line { bytes, has_fields });
             bytes.extend_from_slice(b"},\"target\":");
-            json(metadata.target(), bytes);
+            text(metadata.target(), bytes);
             bytes.extend_from_slice(b"}\n");
             writer.write_str(std::str::from_utf8(bytes).map_err(|_| fmt::Error)?)
         })
@@ -72,7 +73,7 @@ impl Line<'_> {
             self.bytes.push(b',');
         }
         self.has_fields = true;
-        json(field.name(), self.bytes);
+        text(field.name(), self.bytes);
         self.bytes.push(b':');
         self.bytes
     }
@@ -80,7 +81,7 @@ impl Line<'_> {
 
 impl Visit for Line<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        json(value, self.name(field));
+        text(value, self.name(field));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -100,8 +101,30 @@ impl Visit for Line<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        json(&format!("{value:?}"), self.name(field));
+        let bytes = self.name(field);
+        let start = bytes.len();
+        // As it is, and if that will not do, again as it must be.
+        let _ = write!(bytes, "\"{value:?}\"");
+        if !bytes[start + 1..bytes.len() - 1].iter().all(is_plain) {
+            bytes.truncate(start);
+            json(&format!("{value:?}"), bytes);
+        }
     }
+}
+
+/// A text. Most are plain, and need no serializer.
+fn text(value: &str, bytes: &mut Vec<u8>) {
+    if !value.as_bytes().iter().all(is_plain) {
+        return json(value, bytes);
+    }
+    bytes.push(b'"');
+    bytes.extend_from_slice(value.as_bytes());
+    bytes.push(b'"');
+}
+
+/// Whether it stands for itself in a text of JSON, in plain ASCII.
+fn is_plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 fn json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
@@ -188,6 +211,7 @@ mod tests {
             event!(target: "t", Level::WARN, a = ODD, b = 1u64, c = -1i64, d = 0.5, e = true,
                 f = ?Some(1), none = None::<u64>, "said {}", 1);
             event!(target: "t", Level::INFO, "bare");
+            event!(target: "t", Level::INFO, "said {ODD}");
         });
         let written = written.text();
         assert!(
@@ -198,7 +222,7 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
         assert_eq!(
             lines[0]["fields"],
             json!({"message": "said 1", "a": ODD, "b": 1, "c": -1, "d": 0.5, "e": true,
@@ -209,6 +233,8 @@ mod tests {
             (&json!("WARN"), &json!("t"))
         );
         assert_eq!(lines[1]["fields"], json!({"message": "bare"}));
+        let said = format!("said {ODD}");
+        assert_eq!(lines[2]["fields"], json!({ "message": said }));
     }
 
     #[test]
