@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, future::Future, sync::atomic::AtomicU64};
 
-use larder::store::RedisConfig;
+use larder::{cache::Manner, policy::Purge, store::RedisConfig};
 use tokio::time::sleep;
 
 use super::{
-    coherence::{Instance, NEVER, origin},
+    coherence::{Instance, NEVER, origin, url},
     redis::{config, soon},
     *,
 };
@@ -177,23 +177,34 @@ async fn stored(instance: &Instance, path: &str, fields: &[(&str, &str)]) -> Str
 async fn a_variant_that_is_not_there_is_a_miss_after_one_round_trip() {
     let redis = Redis::start();
     let relay = Relay::to(redis.port()).await;
-    let origin = Script::numbered(VARIED);
+    // What is not stored is not read for that either.
+    let origin = Script::at_once(|n, req| match req.headers.get("accept") {
+        Some(accept) if accept == "b" => respond(200, &[("cache-control", "no-store")], "b"),
+        _ => respond(200, VARIED, n.to_string()),
+    });
     let one = Instance::new(config(&redis), None, &origin).await;
     stored(&one, "/a", &[("accept", "a")]).await;
     let two = through(&relay, &origin).await;
-    let calls = origin.calls();
-    let fields = [("accept", "b")];
+    let before = settled(&redis, ["getrange", "eval"]).await[0];
     // A script looks for the mark, reads it, and the variant; and then there is the mark.
-    let got = in_one_trip(&redis, &relay, 4, two.get_with("/a", &fields)).await;
-    assert_eq!(got, ((calls + 1).to_string(), false));
-    // Its purge is remembered with it.
-    let same = stored(&two, "/a", &fields).await;
-    assert_eq!(same, got.0);
-    let fields = [("accept", "c")];
-    let gone = stored(&two, "/a", &fields).await;
-    let purge = larder::policy::Purge::Uri(super::coherence::url("/a"));
-    two.purge(&purge, larder::cache::Manner::Forget).await;
-    assert_ne!(stored(&two, "/a", &fields).await, gone);
+    let asking = two.get_with("/a", &[("accept", "b")]);
+    let got = in_one_trip(&redis, &relay, 4, asking).await;
+    assert_eq!(got, ("b".to_owned(), false));
+    let after = settled(&redis, ["getrange", "eval"]).await[0];
+    assert_eq!(after - before, 4, "it is not looked for again");
+}
+
+#[tokio::test]
+async fn a_variant_that_was_purged_is_stored_anew() {
+    let redis = Redis::start();
+    let origin = Script::numbered(VARIED);
+    let fields = [("accept", "a")];
+    // Nobody has the mark in memory.
+    let one = Instance::new(config(&redis), None, &origin).await;
+    let gone = stored(&one, "/a", &fields).await;
+    let purge = Purge::Uri(url("/a"));
+    one.purge(&purge, Manner::Forget).await;
+    assert_ne!(stored(&one, "/a", &fields).await, gone);
 }
 
 #[tokio::test]
