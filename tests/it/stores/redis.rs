@@ -465,3 +465,20 @@ async fn a_wrong_url_is_named_and_not_shown() {
         assert!(error.to_string().contains("prefix"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_prefix_that_cannot_be_right_is_refused_before_anything_is_connected() {
+    let cluster = "redis-cluster://127.0.0.1:1";
+    for (url, prefix, accepted) in [
+        ("redis://127.0.0.1:1", "", false),
+        ("redis://127.0.0.1:1", "a b", false),
+        ("redis://127.0.0.1:1", "a{b", true),
+        // A cluster would keep the names of one URI apart.
+        (cluster, "a{b", false),
+        (cluster, "{}", false),
+        (cluster, "{a}b", true),
+    ] {
+        let store = RedisStore::connect(RedisConfig::new(url).prefix(prefix));
+        assert_eq!(store.is_ok(), accepted, "{url} {prefix:?}");
+    }
+}
