@@ -27,7 +27,7 @@ use crate::store::gather;
 const WINDOW: u64 = 256 * 1024;
 
 /// The first piece is no larger: it is what each of many readers has before any has more.
-const FIRST: usize = 16 * 1024;
+const FIRST: usize = 4 * 1024;
 
 /// The writing end.
 pub(super) struct Recorder(Arc<Tape>);
