@@ -233,7 +233,7 @@ impl<S: Store> Core<S> {
         };
         let variant = marker.as_ref().map(|marker| marker.key(key, req));
         let is_asked = |along: &(Key, Looked)| match asking {
-            // Whatever is found: and the mark was asked about if nothing is.
+            // Whose turn it is, is asked of this one, and with the mark it was not.
             Asking::About(about) if *about == along.0 => false,
             _ => variant.as_ref() == Some(&along.0),
         };

@@ -103,13 +103,14 @@ impl Frame {
     }
 
     fn stream(&self) -> u32 {
-        let [.., a, b, c, d] = *self.first.first_chunk::<START>().unwrap_or(&[0; START]);
+        let [_, _, _, _, _, a, b, c, d, ..] = self.first;
         u32::from_be_bytes([a, b, c, d])
     }
 
     /// The first bytes of what is in it.
     fn payload(&self) -> [u8; 4] {
-        *self.first.last_chunk().unwrap_or(&[0; 4])
+        let [.., a, b, c, d] = self.first;
+        [a, b, c, d]
     }
 
     /// Whether a head has just one field. hyper says the date with each that it makes.
@@ -165,7 +166,7 @@ impl Sent {
     /// What the frame that is whole now says was too much.
     fn refusal(&mut self) -> Option<Limit> {
         let (frame, stream) = (&self.frame, self.frame.stream());
-        let [.., kind, flags] = *frame.first.first_chunk::<5>()?;
+        let [_, _, _, kind, flags, ..] = frame.first;
         let ends = kind == RST_STREAM || flags & END_STREAM != 0;
         match kind {
             DATA if ends => {

@@ -44,7 +44,7 @@ impl Names {
     }
 
     fn of(&self, what: &str, key: &Key) -> String {
-        let (primary, variant) = split(key.as_str());
+        let (primary, variant) = key.as_str().split_at(key.primary().len());
         format!("{}{{{primary}}}{what}{variant}", self.0)
     }
 
@@ -93,9 +93,7 @@ pub(super) fn fit_cluster(prefix: &str) -> bool {
 
 /// The text of a key up to a variant's selection, and that.
 fn split(text: &str) -> (&str, &str) {
-    let class = text.find(' ').map_or(text.len(), |at| at + 1);
-    let end = text[class..].find(' ').map_or(text.len(), |at| class + at);
-    text.split_at(end)
+    text.split_at(Key::parse(text).primary().len())
 }
 
 #[cfg(test)]
