@@ -82,10 +82,12 @@ pub(super) enum Limit {
     Floods,
     /// The requests at a time on a connection in HTTP/2.
     Streams,
+    /// The content of a request that larder itself answers.
+    Content,
 }
 
 /// The counters, in the order of [`Limit`].
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 14] = [
     (
         "refused_connections",
         "Connections that had to wait for a place",
@@ -131,6 +133,10 @@ const NAMES: [(&str, &str); 13] = [
     (
         "refused_streams",
         "Requests in HTTP/2 beyond those that a client may make at a time",
+    ),
+    (
+        "refused_contents",
+        "Requests to larder itself whose content was too large",
     ),
 ];
 

@@ -218,7 +218,10 @@ impl<S> Parts<S> {
                         .answer(route, head, Either::Right(Nothing::new()))
                         .await
                 }
-                Err(error) => error.into_response(),
+                Err(error) => {
+                    self.own.bounds.met(Limit::Content);
+                    error.into_response()
+                }
             }
         } else {
             match self.forward(request) {

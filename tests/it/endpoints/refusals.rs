@@ -149,6 +149,8 @@ async fn a_large_body_where_none_is_wanted_is_a_413() {
         assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
         assert!(answer.contains(r#""code": "body_too_large""#), "{answer}");
     }
+    let figures = larder.get("/metrics").await.json();
+    assert_eq!(figures["metrics"]["refused_contents"], 5);
     // The cache was not cleared, and a small body does no harm.
     let sent = request("GET", "/proxy?url=products", &[], "small");
     assert!(larder.send(sent).await.is_hit());
