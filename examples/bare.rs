@@ -117,8 +117,9 @@ async fn connection(stream: TcpStream, server: Arc<Server>) -> Result<(), Error>
             .await?;
     } else {
         let mut http1 = http1::Builder::new();
+        // larder keeps time itself; without it hyper does least.
         http1
-            .timer(TokioTimer::new())
+            .header_read_timeout(None)
             .serve_connection(io, service)
             .await?;
     }

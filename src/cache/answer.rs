@@ -52,12 +52,6 @@ pub(super) fn hit<S, B>(core: &Core<S>, hit: Hit) -> Response<ResponseBody<B>> {
     res
 }
 
-/// Says in the slots of stored fields how old it is, and for how long it is fresh.
-pub(super) fn tell_hit(headers: &mut HeaderMap, age: u64, ttl: i64) {
-    headers.insert(AGE, seconds::age(age));
-    tell_status(headers, status(&Outcome::hit(ttl)));
-}
-
 /// Says of a response that was made of what is stored how old it is, and what the cache did.
 fn stored<S, B>(
     core: &Core<S>,
@@ -199,7 +193,8 @@ pub(super) fn tell<B>(res: &mut Response<B>, outcome: Outcome) {
     res.extensions_mut().insert(outcome);
 }
 
-fn tell_status(headers: &mut HeaderMap, status: HeaderValue) {
+/// Says it in the slot of stored fields, or behind what others say.
+pub(super) fn tell_status(headers: &mut HeaderMap, status: HeaderValue) {
     match headers.entry(CACHE_STATUS) {
         header::Entry::Vacant(none) => drop(none.insert(status)),
         header::Entry::Occupied(mut lines) => match lines.iter_mut().next_back() {
@@ -210,15 +205,21 @@ fn tell_status(headers: &mut HeaderMap, status: HeaderValue) {
 }
 
 fn status(outcome: &Outcome) -> HeaderValue {
-    let ready = match outcome.ttl {
-        Some(ttl) if *outcome == Outcome::hit(ttl) => seconds::hit(ttl),
-        _ => None,
-    };
-    ready.unwrap_or_else(|| {
-        let mut text = String::with_capacity(64); // most are shorter
-        write!(text, "{outcome}").expect("writing to a String does not fail");
-        HeaderValue::try_from(text).expect("tokens and numbers only")
-    })
+    match outcome.ttl {
+        Some(ttl) if *outcome == Outcome::hit(ttl) => hit_status(ttl),
+        _ => written(outcome),
+    }
+}
+
+/// What `Cache-Status` says of a hit that stays fresh for so many seconds.
+pub(super) fn hit_status(ttl: i64) -> HeaderValue {
+    seconds::hit(ttl).unwrap_or_else(|| written(&Outcome::hit(ttl)))
+}
+
+fn written(outcome: &Outcome) -> HeaderValue {
+    let mut text = String::with_capacity(64); // most are shorter
+    write!(text, "{outcome}").expect("writing to a String does not fail");
+    HeaderValue::try_from(text).expect("tokens and numbers only")
 }
 
 /// Adds the key to what was told.

@@ -7,9 +7,9 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use http::{HeaderMap, Response, request};
+use http::{HeaderMap, HeaderValue, Response, header::AGE, request};
 
-use super::{answer, core::Core};
+use super::{answer, core::Core, seconds};
 use crate::{
     policy::{Head, Key},
     store::{Entry, Payload, Record, Store},
@@ -83,7 +83,23 @@ impl Hit {
     /// Counts it as used, and says so in fields that are, or were taken from, those that are
     /// stored: nothing but their slots is written to, and the one that says `HIT` says it already.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        self.count();
+        headers.insert(AGE, self.age());
+        answer::tell_status(headers, self.status());
+    }
+
+    /// Counts it as used.
+    pub(crate) fn count(&self) {
         self.body.verdict().count_hit();
-        answer::tell_hit(headers, self.age, self.ttl);
+    }
+
+    /// What its `Age` is told to be.
+    pub(crate) fn age(&self) -> HeaderValue {
+        seconds::age(self.age)
+    }
+
+    /// What the cache's own member of its `Cache-Status` says.
+    pub(crate) fn status(&self) -> HeaderValue {
+        answer::hit_status(self.ttl)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{fmt::Display, time::Duration};
 
-use http::{Method, StatusCode, Uri, response};
 #[cfg(feature = "proxy")]
-use http::{Response, header::CACHE_STATUS, request};
+use http::{HeaderValue, request};
+use http::{Method, StatusCode, Uri, response};
 use tokio::time::Instant;
 use tracing::{Level, enabled, info, warn};
 
@@ -39,24 +39,24 @@ pub(super) struct Record {
     told: bool,
 }
 
-/// Logs a hit that no layer has seen, as [`LogLayer::requests`](super::LogLayer::requests) does.
+/// Logs a hit that no layer has seen, as [`LogLayer::requests`](super::LogLayer::requests) does:
+/// its status, and what its `Cache-Status` says.
 #[cfg(feature = "proxy")]
-pub(crate) fn hit_at_once<B>(
+pub(crate) fn hit_at_once(
     request: &request::Parts,
-    response: &Response<B>,
+    (status, cache): (StatusCode, &HeaderValue),
     bytes: u64,
     took: Duration,
 ) {
     if !enabled!(target: REQUEST, Level::INFO) {
         return;
     }
-    let cache = response.headers().get_all(CACHE_STATUS).iter().next_back();
     let line = Line {
         method: &request.method,
         uri: &request.uri,
-        status: Some(response.status()),
+        status: Some(status),
         outcome: Some("HIT"),
-        cache: cache.and_then(|cache| cache.to_str().ok()),
+        cache: cache.to_str().ok(),
         bytes,
         took,
     };

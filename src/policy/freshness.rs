@@ -92,6 +92,7 @@ pub(super) fn head(
         part: Part::of(status, &kept),
         sets_cookie: headers.contains_key(SET_COOKIE) && !is_named(&SET_COOKIE),
         directives,
+        lines: head::Lines::default(),
         stored: StoredHead {
             status,
             version,

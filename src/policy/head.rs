@@ -1,5 +1,7 @@
 //! What is remembered of a response besides its bytes.
 
+mod lines;
+
 use std::{
     mem::size_of,
     time::{Duration, SystemTime},
@@ -14,6 +16,7 @@ use http::{
     },
 };
 
+pub(super) use self::lines::Lines;
 use super::{Lifetime, Part, ResponseDirectives, Rule, Varies, date};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -34,6 +37,7 @@ pub struct Head {
     pub(super) part: Option<Part>,
     /// The response had a `Set-Cookie`, and did not say that all but it may be kept.
     pub(super) sets_cookie: bool,
+    pub(super) lines: Lines,
 }
 
 /// The part of a [`Head`] that cannot be derived from the rest: what a store writes down, and
@@ -72,6 +76,7 @@ impl Head {
             search: Rule::parse(&stored.headers),
             part: Part::of(stored.status, &stored.headers),
             sets_cookie: false,
+            lines: Lines::default(),
             stored,
         }
     }
@@ -94,6 +99,12 @@ impl Head {
     /// End-to-end fields.
     pub fn headers(&self) -> &HeaderMap {
         &self.stored.headers
+    }
+
+    /// Its fields as lines of HTTP/1.1 (RFC 9112 §5), but for those that are told anew each time:
+    /// `Age`, `Content-Length` and [`Head::SLOT`].
+    pub fn lines(&self) -> &[u8] {
+        self.lines.of(&self.stored.headers)
     }
 
     /// Its Cache-Control.

@@ -28,9 +28,14 @@ impl Spliced {
         Spliced::from(Bytes::new())
     }
 
+    /// The pieces that are left.
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        self.pieces.as_slice()
+    }
+
     /// The bytes that are left.
     pub(super) fn len(&self) -> u64 {
-        let pieces = self.pieces.as_slice().iter();
+        let pieces = self.pieces().iter();
         pieces.map(|piece| piece.len() as u64).sum()
     }
 }

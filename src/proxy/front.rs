@@ -4,7 +4,7 @@
 //! paths and to `/proxy`, where the server hands them in, with what the router and the layers
 //! behind it would say: it counts and logs them as those would, and leaves everything else to
 //! them. With all that hyper does, such a hit takes some 16,000 instructions, and 31,000 by the
-//! whole way.
+//! whole way; [without hyper](super::express), some 6,000.
 
 use std::{
     borrow::Cow,
@@ -24,6 +24,7 @@ use http_body::Body;
 use http_body_util::Either;
 use hyper::{body::Incoming, service::Service};
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use super::{
     access::Serves,
@@ -31,6 +32,7 @@ use super::{
     body::Spliced,
     config::Config,
     envelope,
+    express::{Due, Line},
     fields::{self, Unkeyed},
     framing,
     limits::Limits,
@@ -40,6 +42,8 @@ use super::{
     router::Route,
     server::Draining,
     target::{Target, Targets},
+    unsent::Unsent,
+    wire,
 };
 use crate::{
     cache::{CacheHandle, Hit},
@@ -87,20 +91,29 @@ const QUERIES: usize = 4096;
 /// A longer one is not.
 const LONG: usize = 256;
 
+/// What goes into an envelope, and is larger, is left to hyper, which does not copy it.
+const LARGEST: u64 = 16 * 1024;
+
 /// `inner`, with a [`Front`] before it.
 #[derive(Debug)]
 pub(super) struct Fronted<S> {
     front: Option<Front>,
     answering: Answering,
+    /// In HTTP/2.
     pace: Option<Pace>,
+    /// In HTTP/1.
+    line: Option<Line>,
     inner: S,
 }
 
 /// The future of [`Fronted`].
 #[expect(clippy::large_enum_variant, reason = "a hit is to need no box")]
 pub(super) enum ResponseFuture<B> {
-    AtOnce(Option<Response<Spliced>>),
-    Long(Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>),
+    AtOnce(Option<Response<Spliced>>, Option<Line>),
+    Long(
+        Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>,
+        Option<Line>,
+    ),
 }
 
 // === impl Front ===
@@ -143,28 +156,59 @@ impl Front {
 
     /// The response to a request without content, if it is at hand.
     fn answer(&self, head: &request::Parts) -> Option<Response<Spliced>> {
-        let shared = &*self.shared;
         let since = Clock::system().instant();
-        if !shared.is_clear(head) {
+        let shared = &*self.shared;
+        if !shared.has_clear_fields(head) {
             return None;
         }
-        let (hit, response) = match Route::at(self.serves, &shared.prefix, head.uri.path()) {
-            None => shared.proxied(head)?,
-            Some(Route::Proxy) => shared.enveloped(head)?,
-            Some(_) => return None,
+        let (hit, envelope) = self.find(head, u64::MAX)?;
+        let response = match envelope {
+            Some(envelope) => envelope,
+            None => hit.response(hit.body.data()?.clone().into()),
         };
-        let took = since.elapsed();
-        let length = hit.body.len();
-        shared.metrics.hit_at_once(length, took);
-        log::hit_at_once(head, &response, response.body().len(), took);
+        shared.count(head, &hit, response.body().len(), since);
         Some(response)
+    }
+
+    /// Writes it as HTTP/1.1 sends it. `head` is one that was answered from
+    /// here, or differs from such a one in its target alone, which is a path.
+    pub(super) fn write(&self, head: &request::Parts, out: &mut Unsent) -> bool {
+        let since = Clock::system().instant();
+        let Some((hit, envelope)) = self.find(head, LARGEST) else {
+            return false;
+        };
+        let length = match (envelope, hit.body.data()) {
+            (Some(envelope), _) => wire::response(out, &envelope),
+            // Whether a response without content says how long it is depends on its status.
+            (None, Some(data)) if !data.is_empty() => wire::hit(out, &hit, data),
+            (None, _) => return false,
+        };
+        self.shared.count(head, &hit, length, since);
+        true
+    }
+
+    /// What answers a request whose fields are clear; and through `/proxy` the envelope around no
+    /// more than `most` bytes.
+    fn find(&self, head: &request::Parts, most: u64) -> Option<(Hit, Option<Response<Spliced>>)> {
+        let shared = &*self.shared;
+        if !shared.has_clear_target(head) || shared.draining.is_on() {
+            return None;
+        }
+        match Route::at(self.serves, &shared.prefix, head.uri.path()) {
+            None => shared.proxied(head).map(|hit| (hit, None)),
+            Some(Route::Proxy) => {
+                let (hit, envelope) = shared.enveloped(head, most)?;
+                Some((hit, Some(envelope)))
+            }
+            Some(_) => None,
+        }
     }
 }
 
 impl Shared {
-    /// Whether the request is one that needs no answer of larder's own, and has no fields that
-    /// are to be taken out of it, or counted.
-    fn is_clear(&self, head: &request::Parts) -> bool {
+    /// Whether the request has no fields that larder answers for itself, or that are to be taken
+    /// out, or counted.
+    fn has_clear_fields(&self, head: &request::Parts) -> bool {
         // What else `Connection` names is to be taken out.
         let names_others = |value: &HeaderValue| {
             let is = |word: &[u8]| value.as_bytes().eq_ignore_ascii_case(word);
@@ -173,18 +217,29 @@ impl Shared {
         let concerns = |(name, value): (&HeaderName, &HeaderValue)| {
             name == VIA || name == CONNECTION && names_others(value) || self.unkeyed.is_one(name)
         };
+        head.headers.len() <= self.limits.fields
+            && matches!(head.version, Version::HTTP_11 | Version::HTTP_2)
+            && framing::check_host(&head.uri, &head.headers, head.version).is_ok()
+            && !head.headers.iter().any(concerns)
+    }
+
+    /// Whether its target is one that larder takes.
+    fn has_clear_target(&self, head: &request::Parts) -> bool {
         let target = head.uri.path_and_query();
         target.is_some_and(|target| {
             let target = target.as_str();
             target.len() as u64 <= self.limits.target && framing::is_path(target)
-        }) && head.headers.len() <= self.limits.fields
-            && matches!(head.version, Version::HTTP_11 | Version::HTTP_2)
-            && framing::check_host(&head.uri, &head.headers, head.version).is_ok()
-            && !head.headers.iter().any(concerns)
-            && !self.draining.is_on()
+        })
     }
 
-    fn proxied(&self, head: &request::Parts) -> Option<(Hit, Response<Spliced>)> {
+    /// Counts and logs a hit that was answered with so many bytes.
+    fn count(&self, head: &request::Parts, hit: &Hit, bytes: u64, since: Instant) {
+        let took = since.elapsed();
+        self.metrics.hit_at_once(hit.body.len(), took);
+        log::hit_at_once(head, (hit.head.status(), &hit.status()), bytes, took);
+    }
+
+    fn proxied(&self, head: &request::Parts) -> Option<Hit> {
         let (origin, start) = self.origin.as_ref()?;
         let target = head.uri.path_and_query()?;
         if !origin.keeps(target.path()) {
@@ -195,13 +250,12 @@ impl Shared {
             key.push_str(target.as_str());
         })?;
         // Trailers are for bodies that have frames.
-        let data = hit.body.data().filter(|_| hit.body.trailers().is_none())?;
-        let response = hit.response(data.clone().into());
-        Some((hit, response))
+        let is_whole = hit.body.data().is_some() && hit.body.trailers().is_none();
+        is_whole.then_some(hit)
     }
 
     /// The same through `/proxy`.
-    fn enveloped(&self, head: &request::Parts) -> Option<(Hit, Response<Spliced>)> {
+    fn enveloped(&self, head: &request::Parts, most: u64) -> Option<(Hit, Response<Spliced>)> {
         let query = head.uri.query()?;
         let known = self.meanings.get(query);
         let meaning = match &known {
@@ -225,6 +279,9 @@ impl Shared {
         let hit = self
             .cache
             .at_hand(&asked, |key| key.push_str(meaning.key.as_str()))?;
+        if hit.body.len() > most {
+            return None;
+        }
         let response = envelope::of_hit(&hit)?;
         if known.is_none() && query.len() <= LONG {
             self.meanings.insert(query.into(), meaning);
@@ -236,17 +293,18 @@ impl Shared {
 // === impl Fronted ===
 
 impl<S> Fronted<S> {
-    /// In HTTP/2 there is a `pace`.
+    /// In HTTP/2 there is a `pace`, in HTTP/1 a `line`.
     pub(super) fn new(
         front: Option<Front>,
         answering: Answering,
-        pace: Option<Pace>,
+        (pace, line): (Option<Pace>, Option<Line>),
         inner: S,
     ) -> Self {
         Fronted {
             front,
             answering,
             pace,
+            line,
             inner,
         }
     }
@@ -256,43 +314,53 @@ impl<S, B> Service<Request<Incoming>> for Fronted<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + 'static,
+    B: Body,
 {
-    type Response = Response<Either<Spliced, B>>;
+    type Response = Response<Due<Either<Spliced, B>>>;
     type Error = Infallible;
     type Future = ResponseFuture<B>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
+        let line = self.line.clone();
+        let is_whole = body.is_end_stream();
+        if let Some(line) = &line {
+            line.came(is_whole);
+        }
         if let Some(front) = &self.front
-            && body.is_end_stream()
+            && is_whole
             && let Some(response) = front.answer(&head)
         {
             self.answering.came();
             if let Some(pace) = &self.pace {
                 pace.gave(response.body().len() as usize);
             }
-            return ResponseFuture::AtOnce(Some(response));
+            if let Some(line) = &line {
+                line.knows(head);
+            }
+            return ResponseFuture::AtOnce(Some(response), line);
         }
         let answer = self.inner.call(Request::from_parts(head, body));
-        ResponseFuture::Long(Box::pin(answer))
+        ResponseFuture::Long(Box::pin(answer), line)
     }
 }
 
 // === impl ResponseFuture ===
 
-impl<B> Future for ResponseFuture<B> {
-    type Output = Result<Response<Either<Spliced, B>>, Infallible>;
+impl<B: Body> Future for ResponseFuture<B> {
+    type Output = Result<Response<Due<Either<Spliced, B>>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match &mut *self {
-            ResponseFuture::AtOnce(response) => {
+        let (response, line) = match &mut *self {
+            ResponseFuture::AtOnce(response, line) => {
                 let response = response.take().expect("not polled after its end");
-                Ok(response.map(Either::Left))
+                (response.map(Either::Left), line)
             }
-            ResponseFuture::Long(answer) => {
+            ResponseFuture::Long(answer, line) => {
                 let response = ready!(answer.as_mut().poll(cx))?;
-                Ok(response.map(Either::Right))
+                (response.map(Either::Right), line)
             }
-        })
+        };
+        Poll::Ready(Ok(response.map(|body| Due::new(body, line.take()))))
     }
 }

@@ -15,6 +15,7 @@ mod docs;
 mod envelope;
 mod error;
 mod explain;
+mod express;
 mod fields;
 mod figures;
 mod forward;
@@ -23,6 +24,7 @@ mod framing;
 mod front;
 mod health;
 mod hosts;
+mod idle;
 mod interim;
 mod limits;
 mod logging;
@@ -38,6 +40,8 @@ mod stack;
 mod target;
 mod tls;
 mod trailers;
+mod unsent;
+mod wire;
 
 use std::{any::Any, fmt, io, net::SocketAddr, pin::Pin};
 

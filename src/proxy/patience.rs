@@ -1,9 +1,10 @@
 //! How long a client is waited for: until its head is whole, and until it reads.
 //!
 //! hyper knows one time for the silence before a head and within it, none for a head in HTTP/2, and
-//! none for a client that does not read. So the connection itself looks: a head that has begun must
-//! be whole in time, and a write that waits must go on in time. Nothing is timed unless there is
-//! something to wait for.
+//! none for a client that does not read; nor does it see all [requests](super::express). So the
+//! connection itself looks: a head that has begun must be whole in time, a write that waits must go
+//! on in time, and one on which nothing is asked comes to its [end](super::idle). No request sets a
+//! timer unless there is something to wait for.
 //!
 //! Nor does one client make the others wait: a socket takes megabytes at once, and a thousand who
 //! ask for that much would be served to the end before anybody else is. After each
@@ -27,6 +28,7 @@ use tokio::{
 
 use super::{
     frames::{Frames, Sent},
+    idle::Idle,
     limits::{Bounds, Limit},
     pace::Pace,
 };
@@ -57,6 +59,8 @@ pub(super) struct Patient<T> {
     came: usize,
     /// A further head has begun.
     begun: bool,
+    /// In HTTP/1.
+    idle: Idle,
     reading: Wait,
     writing: Wait,
     /// What may be written before others have their turn.
@@ -107,6 +111,11 @@ impl Answering {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn came_so_far(&self) -> usize {
+        self.0.came.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_on(&self) -> bool {
         self.0.answering.load(Ordering::Relaxed) > 0
     }
@@ -132,6 +141,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Patient<T> {
             }),
             came: 0,
             begun: false,
+            idle: Idle::default(),
             reading: None,
             writing: None,
             turn: TURN,
@@ -242,18 +252,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<T> {
             this.begun = false;
             this.reading = None;
         }
-        if this.answering.is_on() {
-            return Pin::new(&mut this.inner).poll_read(cx, buf);
-        }
+        let is_on = this.answering.is_on();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
-        this.begun |= buf.filled().len() > before;
-        if polled.is_pending() && this.begun && this.is_too_slow(cx) {
-            // As far as it goes: nobody waits for who makes others wait.
-            let _ = Pin::new(&mut this.inner).poll_write(cx, TOO_SLOW);
+        if polled.is_ready() {
+            this.begun |= !is_on && buf.filled().len() > before;
+            return polled;
+        }
+        if this.begun {
+            if !is_on && this.is_too_slow(cx) {
+                // As far as it goes: nobody waits for who makes others wait.
+                let _ = Pin::new(&mut this.inner).poll_write(cx, TOO_SLOW);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            return Poll::Pending;
+        }
+        // Who does not read yet what was written is another matter.
+        let quiet = (!is_on && this.writing.is_none()).then_some(came);
+        if this.idle.is_over(cx, this.bounds.limits.idle_time, quiet) {
+            this.bounds.met(Limit::Idle);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        polled
+        Poll::Pending
     }
 }
 

@@ -36,6 +36,7 @@ use tokio::{
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
+    express::{self, Line},
     front::{Front, Fronted},
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
@@ -316,7 +317,8 @@ where
         h2.then(|| pace.clone()),
     );
     if h2 {
-        let service = Fronted::new(front, answering.clone(), Some(pace.clone()), service);
+        let kept = (Some(pace.clone()), None);
+        let service = Fronted::new(front, answering.clone(), kept, service);
         drop(when_quiet);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -365,15 +367,16 @@ where
         drop(at_once);
     } else {
         drop(at_once);
-        let outbox = Outbox::default();
+        let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
+        let (outbox, line) = (Outbox::default(), Line::default());
+        let same = (front.clone(), answering.clone(), line.clone());
+        let io = express::Io::new(io, same, head);
         let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
         let service = interim::passing_on(service, outbox);
-        let service = Fronted::new(front, answering, None, service);
-        let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
+        let service = Fronted::new(front, answering, (None, Some(line)), service);
         let mut http1 = http1::Builder::new();
         http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.idle_time)
+            .header_read_timeout(None)
             .max_header_size(head)
             .max_buf_size(head.max(BUFFER));
         if limits.fields != Limits::default().fields {

@@ -129,7 +129,8 @@ pub(super) struct Args {
     /// [HEADER_TIMEOUT, default 10]
     #[argh(option, arg_name = "seconds")]
     pub(super) header_timeout: Option<String>,
-    /// seconds for which a connection may be silent between requests [IDLE_TIMEOUT, default 60]
+    /// seconds for which a connection may be silent between requests, at most twice as long
+    /// [IDLE_TIMEOUT, default 60]
     #[argh(option, arg_name = "seconds")]
     pub(super) idle_timeout: Option<String>,
     /// seconds after which an HTTP/2 connection takes no more requests [H2_AGE, default 3600]

@@ -1,6 +1,7 @@
 //! The whole program over real sockets: every endpoint and every error, before scripted origins.
 
 mod addresses;
+mod asking_again;
 mod clearing;
 mod controls;
 mod credentials;

@@ -1,0 +1,250 @@
+//! What is taken for a request, what is understood of it, and what is sent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::*;
+use crate::{
+    cache::CacheLayer,
+    metrics::Metrics,
+    proxy::{Origin, backend::Backend, config::Config, server::Draining},
+};
+
+const ASK: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// One that has `/a`, with this body, and nothing else.
+async fn front(body: &'static str) -> Front {
+    let config = Config {
+        origin: Some(Origin::parse("http://o.test").unwrap()),
+        ..Config::default()
+    };
+    let metrics = Metrics::new();
+    let cache = CacheLayer::new(Backend::open(&config, &metrics).await.unwrap());
+    let origin = service_fn(move |_: Request<()>| async move {
+        let response = Response::builder().header("cache-control", "max-age=60");
+        Ok::<_, std::convert::Infallible>(response.body(Full::new(Bytes::from(body))).unwrap())
+    });
+    let request = Request::get("http://o.test/a").body(()).unwrap();
+    let response = cache.layer(origin).oneshot(request).await.unwrap();
+    http_body_util::BodyExt::collect(response).await.unwrap();
+    Front::new(&config, (cache.handle(), metrics), Draining::default())
+}
+
+/// A connection that can hold so many bytes, on which hyper was asked [`ASK`] and answered it, and
+/// its other end.
+async fn connection(front: Front, holds: usize) -> (Io<DuplexStream>, DuplexStream) {
+    let (near, mut far) = duplex(holds);
+    let line = Line::default();
+    let mut io = Io::new(
+        near,
+        (Some(front), Answering::default(), line.clone()),
+        8192,
+    );
+    far.write_all(ASK).await.unwrap();
+    assert_eq!(read(&mut io).await, ASK);
+    line.came(true);
+    let (head, ()) = Request::get("/a")
+        .header("host", "h")
+        .body(())
+        .unwrap()
+        .into_parts();
+    line.knows(head);
+    drop(Due::new((), Some(line)));
+    io.flush().await.unwrap();
+    (io, far)
+}
+
+/// What hyper reads.
+async fn read(io: &mut Io<DuplexStream>) -> Vec<u8> {
+    let mut bytes = vec![0; 8192];
+    let count = io.read(&mut bytes).await.unwrap();
+    bytes.truncate(count);
+    bytes
+}
+
+/// Whether hyper reads nothing of what came.
+async fn reads_nothing(io: &mut Io<DuplexStream>) -> bool {
+    let mut bytes = [0; 8192];
+    tokio::select! {
+        biased;
+        _ = io.read(&mut bytes) => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_is_answered_without_hyper() {
+    let (mut io, mut far) = connection(front("body").await, 8192).await;
+    for _ in 0..3 {
+        far.write_all(ASK).await.unwrap();
+        assert!(reads_nothing(&mut io).await);
+        io.flush().await.unwrap();
+        let mut answer = vec![0; 8192];
+        let count = far.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(
+            answer.ends_with("\r\ncontent-length: 4\r\n\r\nbody"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("\r\ncache-status: larder; hit; ttl="),
+            "{answer}"
+        );
+    }
+    assert_eq!(io.answering.came_so_far(), 3);
+}
+
+#[tokio::test]
+async fn all_else_is_hypers_to_read() {
+    let front = front("body").await;
+    for other in [
+        "GET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: h\r\nCookie: a=b\r\n\r\n",
+        "GET /a HTTP/1.1\r\nhost: h\r\n\r\n",
+        "GET /a HTTP/1.0\r\nHost: h\r\n\r\n",
+        "GET  /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /a\tHTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http://h/a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: h\r\n",
+        "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    ] {
+        let (mut io, mut far) = connection(front.clone(), 8192).await;
+        far.write_all(other.as_bytes()).await.unwrap();
+        assert_eq!(String::from_utf8(read(&mut io).await).unwrap(), other);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_answered_before_what_came_before_it() {
+    let front = front("body").await;
+    let asked = |line: &Line| line.came(true);
+    let with_content = |line: &Line| line.came(false);
+    let answered = |line: &Line| {
+        line.came(true);
+        drop(Due::new((), Some(line.clone())));
+    };
+    for happened in [asked as fn(&Line), with_content, answered] {
+        let (mut io, mut far) = connection(front.clone(), 8192).await;
+        let other = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+        far.write_all(other.as_bytes()).await.unwrap();
+        read(&mut io).await;
+        happened(&io.line);
+        // Before anything was flushed, and ever after.
+        for _ in 0..2 {
+            far.write_all(ASK).await.unwrap();
+            assert_eq!(read(&mut io).await, ASK);
+            io.flush().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_two_pieces_is_nobodys_request() {
+    let (mut io, mut far) = connection(front("body").await, 8192).await;
+    far.write_all(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 29\r\n\r\n")
+        .await
+        .unwrap();
+    read(&mut io).await;
+    io.line.came(false);
+    drop(Due::new((), Some(io.line.clone())));
+    io.flush().await.unwrap();
+    far.write_all(ASK).await.unwrap();
+    assert_eq!(read(&mut io).await, ASK);
+}
+
+#[tokio::test]
+async fn who_reads_slowly_gets_all_in_order() {
+    for size in [1000, 20_000, 100_000] {
+        let body: &'static str = "x".repeat(size).leak();
+        let (mut io, mut far) = connection(front(body).await, 64).await;
+        let (all, mut heard) = (5, Vec::new());
+        let serve = async {
+            // As hyper does: it flushes after each try to read.
+            for _ in 0..all {
+                while io.unsent.bytes().is_empty() {
+                    assert!(reads_nothing(&mut io).await);
+                    tokio::task::yield_now().await;
+                }
+                io.write_all(b"and then;").await.unwrap();
+            }
+        };
+        let listen = async {
+            for _ in 0..all {
+                far.write_all(ASK).await.unwrap();
+                let (mut bytes, before) = ([0; 61], heard.len());
+                while heard.len() == before || !heard.ends_with(b"and then;") {
+                    let count = far.read(&mut bytes).await.unwrap();
+                    heard.extend_from_slice(&bytes[..count]);
+                }
+            }
+        };
+        let both = async { tokio::join!(serve, listen) };
+        tokio::time::timeout(Duration::from_secs(20), both)
+            .await
+            .unwrap();
+        let heard = String::from_utf8(heard).unwrap();
+        for answer in heard.split_terminator("and then;") {
+            let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.ends_with(&format!("\r\ncontent-length: {size}")),
+                "{head}"
+            );
+            assert_eq!(rest, body);
+        }
+    }
+}
+
+#[test]
+fn heads_end_with_the_first_empty_line() {
+    assert!(is_head(ASK));
+    for no_head in [
+        &b""[..],
+        b"\r\n",
+        b"\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\n\n",
+        b"GET /a HTTP/1.1\n\r\n\r\n",
+        b"GET /a HTTP/1.1\n\nb\r\n\r\n",
+        b"\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    ] {
+        assert!(!is_head(no_head), "{:?}", Bytes::from_static(no_head));
+    }
+}
+
+#[test]
+fn a_target_is_understood_as_hyper_would() {
+    let (head, ()) = Request::get("http://h/a").body(()).unwrap().into_parts();
+    let mut known = Known::new(ASK.to_vec(), head).unwrap();
+    for target in ["/a", "/", "/b/%20?c=d&e", "//x", "/a;b@c:80"] {
+        let came = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let head = known.understand(came.as_bytes()).unwrap();
+        assert_eq!(head.uri.to_string(), target);
+        assert_eq!(
+            (head.version, &head.headers),
+            (Version::HTTP_11, &HeaderMap::new())
+        );
+    }
+    for target in [
+        "",
+        "*",
+        "a",
+        "/a b",
+        "/\u{e4}",
+        "/a#b",
+        "/\"",
+        "/a\\b",
+        "/{a}",
+        "/a\r\nb: c",
+    ] {
+        let came = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(known.understand(came.as_bytes()).is_none(), "{target}");
+    }
+}
