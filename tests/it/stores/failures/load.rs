@@ -171,10 +171,11 @@ async fn bears_half_a_minute_of_hanging(url: &str, nodes: &[&Redis], is_well: im
     is_well();
     let took = site.until_cache_is("ok").await;
     assert!(took < HEALS_WITHIN, "{took:?}");
-    // What was waiting for it: the looks whether it is back, and no requests.
+    // What was waiting for it: the looks whether it is back, and what sentinels and other nodes
+    // ask in that time, but no requests.
     let waited = all_ran() - before.1;
     assert!(
-        asked > 1000 && waited < 700,
+        asked > 1000 && waited * 3 < asked as u64,
         "{waited} commands, {asked} requests"
     );
     site.until_hit("/known/0").await;
