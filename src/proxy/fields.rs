@@ -17,7 +17,7 @@ pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Fields that change what some origins answer, and that no cache key holds: with them, one
-/// client could choose what all others are served.
+/// client could choose what all others are served. In order.
 const UNKEYED: [&str; 44] = [
     "base-url",
     "cf-connecting-ip",
@@ -110,7 +110,7 @@ impl Unkeyed {
         }
         let forwarded = name.starts_with("x-forwarded")
             || matches!(name, "forwarded" | "forwarded-for" | "x-real-ip");
-        let unkeyed = (forwarded && !self.trust_forwarded) || UNKEYED.contains(&name);
+        let unkeyed = (forwarded && !self.trust_forwarded) || UNKEYED.binary_search(&name).is_ok();
         unkeyed && !self.keyed.iter().any(|keyed| keyed == name)
     }
 }
@@ -207,6 +207,11 @@ mod tests {
         };
         let all = "accept forwarded x-forwarded-host x-forwarded-proto x-host x_forwarded_host";
         assert_eq!(left(trusting), all);
+    }
+
+    #[test]
+    fn unkeyed_fields_are_in_order() {
+        assert!(UNKEYED.is_sorted());
     }
 
     #[test]
