@@ -62,7 +62,8 @@ async fn connection(front: Front, holds: usize) -> (Io<DuplexStream>, DuplexStre
 /// What hyper reads.
 async fn read(io: &mut Io<DuplexStream>) -> Vec<u8> {
     let mut bytes = vec![0; 8192];
-    let count = io.read(&mut bytes).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(5), io.read(&mut bytes));
+    let count = read.await.expect("it is hyper's to read").unwrap();
     bytes.truncate(count);
     bytes
 }

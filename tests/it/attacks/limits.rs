@@ -182,6 +182,40 @@ async fn a_request_body_that_stalls_is_not_waited_for() {
     counted(&larder, "refused_slow_bodies", 1).await;
 }
 
+/// Nor where hyper knows nothing of the answer.
+#[tokio::test]
+async fn who_asks_again_and_does_not_read_is_not_waited_for() {
+    let origin = Origin::at_once(|_, request| {
+        let size = if request.uri().path() == "/x" {
+            7 << 20
+        } else {
+            5
+        };
+        respond(200, &[("cache-control", "max-age=60")], vec![b'x'; size])
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &["--timeout=0.3"]).await;
+    larder.until_hit("/x").await;
+    larder.until_hit("/y").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut stream = socket.connect(larder.address).await.unwrap();
+    let mut answer = [0; 4096];
+    for _ in 0..2 {
+        stream
+            .write_all(b"GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .unwrap();
+        let count = soon(stream.read(&mut answer)).await.unwrap();
+        assert!(answer[..count].ends_with(b"\r\n\r\nxxxxx"));
+    }
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await
+        .unwrap();
+    counted(&larder, "refused_slow_readers", 1).await;
+}
+
 #[tokio::test]
 async fn who_does_not_read_is_not_waited_for() {
     let origin = Origin::at_once(|_, _| respond(200, &[], vec![b'x'; 30 << 20])).await;
