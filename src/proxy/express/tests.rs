@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::Full;
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -247,5 +248,28 @@ fn a_target_is_understood_as_hyper_would() {
     ] {
         let came = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
         assert!(known.understand(came.as_bytes()).is_none(), "{target}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_understood_differs_in_its_target_alone(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3, any::<u8>()), 1..4),
+    ) {
+        let (head, ()) = Request::get("/a").body(()).unwrap().into_parts();
+        let mut known = Known::new(ASK.to_vec(), head).unwrap();
+        let mut came = ASK.to_vec();
+        for (at, edit, byte) in edits {
+            let at = at.index(came.len());
+            match edit {
+                0 => came.insert(at, byte),
+                1 => came[at] = byte,
+                _ => drop(came.remove(at)),
+            }
+        }
+        if let Some(head) = known.understand(&came) {
+            let same = format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", head.uri);
+            prop_assert_eq!(Bytes::from(came), same);
+        }
     }
 }
