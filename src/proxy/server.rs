@@ -31,6 +31,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    task::JoinSet,
     time::{error::Elapsed, sleep, timeout},
 };
 use tower::{BoxError, Service, ServiceExt};
@@ -333,36 +334,12 @@ where
             .serve_connection(TokioIo::new(io), service);
         let ending = GracefulShutdown::new();
         let connection = ending.watch(connection);
-        let end = async {
-            tokio::select! {
-                waited = timeout(limits.h2_age, draining.begun()) => {
-                    if waited.is_err() {
-                        bounds.met(Limit::Age);
-                    }
-                }
-                () = answering.ceased(limits.idle_time) => bounds.met(Limit::Idle),
-            }
-            // What is left when all is answered is what the client does not take.
-            let unsent = async {
-                loop {
-                    pace.ceased(bounds.stall).await;
-                    if !answering.is_on() {
-                        break;
-                    }
-                }
-            };
-            tokio::select! {
-                () = ending.shutdown() => {}
-                // Or the client does not say that it knows.
-                () = unsent => if pace.owes() {
-                    bounds.met(Limit::Stall);
-                },
-            }
-        };
+        // A task of its own: it need not be polled whenever the connection goes on.
+        let mut guard = JoinSet::new();
+        guard.spawn(until_h2_ends(bounds, answering, pace, draining, ending));
         tokio::select! {
             served = connection => served?,
-            () = pace.stalled(bounds.stall) => bounds.met(Limit::Stall),
-            () = end => {}
+            _ = guard.join_next() => {}
         }
         drop(at_once);
     } else {
@@ -387,6 +364,47 @@ where
         when_quiet.watch(connection).await?;
     }
     Ok(())
+}
+
+/// Until a connection in HTTP/2 is to be closed, or has come to the end that it was asked for: for
+/// its age, as nothing is asked on it, as its client does not read, or as all comes to an end.
+async fn until_h2_ends(
+    bounds: Bounds,
+    answering: Answering,
+    pace: Pace,
+    draining: Draining,
+    ending: GracefulShutdown,
+) {
+    let end = async {
+        tokio::select! {
+            waited = timeout(bounds.limits.h2_age, draining.begun()) => {
+                if waited.is_err() {
+                    bounds.met(Limit::Age);
+                }
+            }
+            () = answering.ceased(bounds.limits.idle_time) => bounds.met(Limit::Idle),
+        }
+        // What is left when all is answered is what the client does not take.
+        let unsent = async {
+            loop {
+                pace.ceased(bounds.stall).await;
+                if !answering.is_on() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = ending.shutdown() => {}
+            // Or the client does not say that it knows.
+            () = unsent => if pace.owes() {
+                bounds.met(Limit::Stall);
+            },
+        }
+    };
+    tokio::select! {
+        () = pace.stalled(bounds.stall) => bounds.met(Limit::Stall),
+        () = end => {}
+    }
 }
 
 /// What HTTP/2 can say of a size.

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, header::CONNECTION, request};
+use http::{header::CONNECTION, request};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -80,7 +80,7 @@ impl Line {
     pub(in crate::proxy) fn knows(&self, head: request::Parts) {
         let mut connections = head.headers.get_all(CONNECTION).iter();
         let stays = connections.all(|value| !value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if stays && head.method == Method::GET && self.is(CAME) {
+        if stays && self.is(CAME) {
             let mut last = self.last();
             last.known = Known::new(mem::take(&mut last.bytes), head);
         }
@@ -90,7 +90,6 @@ impl Line {
     pub(super) fn read(&self, head: &[u8]) {
         self.set(READ);
         let mut last = self.last();
-        last.known = None;
         last.bytes.clear();
         if head.len() <= LONG {
             last.bytes.extend_from_slice(head);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version, request};
 use http_body_util::Full;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -49,15 +49,24 @@ async fn connection(front: Front, holds: usize) -> (Io<DuplexStream>, DuplexStre
     far.write_all(ASK).await.unwrap();
     assert_eq!(read(&mut io).await, ASK);
     line.came(true);
-    let (head, ()) = Request::get("/a")
-        .header("host", "h")
-        .body(())
-        .unwrap()
-        .into_parts();
-    line.knows(head);
-    drop(Due::new((), Some(line)));
-    io.flush().await.unwrap();
+    line.knows(head(&[]));
+    answered(&mut io).await;
     (io, far)
+}
+
+/// The head of [`ASK`], and these fields.
+fn head(fields: &[(&'static str, &'static str)]) -> request::Parts {
+    let mut request = Request::get("/a").header("host", "h");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+/// hyper has all of the answer, and sends it.
+async fn answered(io: &mut Io<DuplexStream>) {
+    drop(Due::new((), Some(io.line.clone())));
+    io.flush().await.unwrap();
 }
 
 /// What hyper reads.
@@ -125,41 +134,77 @@ async fn all_else_is_hypers_to_read() {
 }
 
 #[tokio::test]
-async fn nothing_is_answered_before_what_came_before_it() {
+async fn what_came_is_answered_before_what_comes() {
     let front = front("body").await;
-    let asked = |line: &Line| line.came(true);
-    let with_content = |line: &Line| line.came(false);
-    let answered = |line: &Line| {
-        line.came(true);
-        drop(Due::new((), Some(line.clone())));
-    };
-    for happened in [asked as fn(&Line), with_content, answered] {
+    let other = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    // hyper has the request; it is being answered; hyper has the answer.
+    for is_answered in [None, Some(false), Some(true)] {
         let (mut io, mut far) = connection(front.clone(), 8192).await;
-        let other = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
-        far.write_all(other.as_bytes()).await.unwrap();
+        far.write_all(other).await.unwrap();
         read(&mut io).await;
-        happened(&io.line);
-        // Before anything was flushed, and ever after.
-        for _ in 0..2 {
+        if let Some(is_answered) = is_answered {
+            io.line.came(true);
+            if is_answered {
+                drop(Due::new((), Some(io.line.clone())));
+            }
+        }
+        // Now, and ever after.
+        for _ in 0..3 {
             far.write_all(ASK).await.unwrap();
-            assert_eq!(read(&mut io).await, ASK);
-            io.flush().await.unwrap();
+            assert_eq!(read(&mut io).await, ASK, "{is_answered:?}");
+            io.line.came(true);
+            answered(&mut io).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_in_two_pieces_is_nobodys_request() {
+async fn who_does_not_send_one_head_after_the_other_is_left_to_hyper() {
+    let front = front("body").await;
+    let post = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 28\r\n\r\n";
+    let one_and_a_half = [ASK, b"GET /b HTTP/1.1\r\nX: "].concat();
+    for (came, is_whole) in [
+        (&post[..], false),
+        (&one_and_a_half, true),
+        (b"GET /b HTTP/1.1\r\nX: ", true),
+    ] {
+        let (mut io, mut far) = connection(front.clone(), 8192).await;
+        far.write_all(came).await.unwrap();
+        read(&mut io).await;
+        io.line.came(is_whole);
+        answered(&mut io).await;
+        far.write_all(ASK).await.unwrap();
+        assert_eq!(
+            read(&mut io).await,
+            ASK,
+            "{:?}",
+            Bytes::copy_from_slice(came)
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_closes_asks_no_more() {
     let (mut io, mut far) = connection(front("body").await, 8192).await;
-    far.write_all(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 29\r\n\r\n")
-        .await
-        .unwrap();
-    read(&mut io).await;
-    io.line.came(false);
-    drop(Due::new((), Some(io.line.clone())));
-    io.flush().await.unwrap();
+    let closing = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n";
+    for _ in 0..2 {
+        far.write_all(closing.as_bytes()).await.unwrap();
+        assert_eq!(read(&mut io).await, closing.as_bytes());
+        io.line.came(true);
+        io.line.knows(head(&[("connection", "Close")]));
+        answered(&mut io).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_answered_is_sent_before_the_end() {
+    let (mut io, mut far) = connection(front("body").await, 64).await;
     far.write_all(ASK).await.unwrap();
-    assert_eq!(read(&mut io).await, ASK);
+    assert!(reads_nothing(&mut io).await);
+    let mut heard = String::new();
+    let (shut, read) = tokio::join!(io.shutdown(), far.read_to_string(&mut heard));
+    (shut.unwrap(), read.unwrap());
+    assert!(heard.ends_with("\r\n\r\nbody"), "{heard}");
 }
 
 #[tokio::test]
@@ -256,8 +301,7 @@ proptest! {
     fn what_is_understood_differs_in_its_target_alone(
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3, any::<u8>()), 1..4),
     ) {
-        let (head, ()) = Request::get("/a").body(()).unwrap().into_parts();
-        let mut known = Known::new(ASK.to_vec(), head).unwrap();
+        let mut known = Known::new(ASK.to_vec(), head(&[])).unwrap();
         let mut came = ASK.to_vec();
         for (at, edit, byte) in edits {
             let at = at.index(came.len());
