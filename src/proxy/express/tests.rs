@@ -203,7 +203,8 @@ async fn what_is_answered_is_sent_before_the_end() {
     assert!(reads_nothing(&mut io).await);
     let mut heard = String::new();
     let (shut, read) = tokio::join!(io.shutdown(), far.read_to_string(&mut heard));
-    (shut.unwrap(), read.unwrap());
+    shut.unwrap();
+    read.unwrap();
     assert!(heard.ends_with("\r\n\r\nbody"), "{heard}");
 }
 
