@@ -57,3 +57,46 @@ impl Idle {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(60);
+
+    /// Whether it is over after so many seconds, while all is as it is then.
+    async fn is_over(idle: &mut Idle, seconds: u64, quiet: Option<usize>) -> bool {
+        advance(Duration::from_secs(seconds)).await;
+        poll_fn(|cx| Poll::Ready(idle.is_over(cx, TIME, quiet))).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_takes_no_less_than_the_time_and_no_more_than_twice_that() {
+        let mut idle = Idle::default();
+        assert!(!is_over(&mut idle, 0, Some(0)).await);
+        assert!(!is_over(&mut idle, 59, Some(0)).await);
+        // A request comes, and is answered for longer than may be waited for the next.
+        assert!(!is_over(&mut idle, 0, None).await);
+        assert!(!is_over(&mut idle, 61, None).await);
+        assert!(!is_over(&mut idle, 61, None).await);
+        assert!(!is_over(&mut idle, 1, Some(1)).await);
+        assert!(!is_over(&mut idle, 60, Some(1)).await);
+        assert!(!is_over(&mut idle, 59, Some(1)).await);
+        assert!(is_over(&mut idle, 1, Some(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_woken() {
+        let (mut idle, start) = (Idle::default(), Instant::now());
+        poll_fn(|cx| match idle.is_over(cx, TIME, Some(3)) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+}

@@ -133,6 +133,35 @@ fn slots_are_there_once_and_after_what_others_say() {
 }
 
 #[test]
+fn lines_are_all_fields_but_those_that_are_told_anew() {
+    let fields = [
+        ("content-length", "5"),
+        ("age", "7"),
+        ("cache-status", "them; fwd=miss"),
+        ("vary", "a"),
+        ("vary", "b"),
+        ("date", "Sat, 22 Nov 2025 08:26:40 GMT"),
+    ];
+    let head = ok(&fields);
+    let lines = String::from_utf8(head.lines().to_vec()).unwrap();
+    let mut lines: Vec<&str> = lines.split_terminator("\r\n").collect();
+    lines.sort_unstable();
+    let told = [
+        "accept-ranges: bytes",
+        "cache-status: them; fwd=miss",
+        "date: Sat, 22 Nov 2025 08:26:40 GMT",
+        "vary: a",
+        "vary: b",
+        "x-cache: HIT",
+    ];
+    assert_eq!(lines, told);
+    // Of what is made of it.
+    let mut other = head.clone();
+    other.stored.headers.clear();
+    assert_eq!(other.lines(), b"");
+}
+
+#[test]
 fn values_are_copied_out_of_the_buffer_they_came_in() {
     let buffer = Bytes::from(vec![b'x'; 10_000]);
     let mut fields = HeaderMap::new();

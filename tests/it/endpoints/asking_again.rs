@@ -26,6 +26,7 @@ fn requests() -> Vec<String> {
         "/other?a=b",
         "/large",
         "/empty",
+        "/nothing",
         "/gone",
         "/never",
         "/proxy?url=small",
@@ -79,6 +80,7 @@ async fn origin() -> Origin {
         match request.uri().path() {
             "/large" => respond(200, &kept, quoted(50_000)),
             "/empty" => respond(200, &kept, ""),
+            "/nothing" => respond(204, &kept[1..], ""),
             "/gone" => respond(410, &kept, quoted(5)),
             "/never" => respond(200, &[json, ("cache-control", "no-store")], quoted(7)),
             path => respond(200, &kept, format!("\"{path}\"")),
@@ -184,9 +186,9 @@ async fn each_is_answered_as_if_it_were_alone() {
         for _ in 0..12 {
             let n = match chance.below(2) {
                 0 => 0,
-                _ => chance.below(if by_the_book { 25 } else { requests.len() }),
+                _ => chance.below(if by_the_book { 26 } else { requests.len() }),
             };
-            let (first, second) = (&requests[n], &requests[chance.below(25)]);
+            let (first, second) = (&requests[n], &requests[chance.below(26)]);
             let bytes = first.as_bytes();
             match chance.below(if by_the_book { 1 } else { 3 }) {
                 0 => stream.write_all(bytes).await.unwrap(),

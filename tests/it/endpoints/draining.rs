@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use crate::support::{
     origin::Origin,
     proxy::{Larder, soon},
-    script::streamed,
+    script::{respond, streamed},
 };
 
 #[tokio::test]
@@ -45,6 +45,52 @@ async fn what_is_in_flight_is_finished() {
     sender.send_data(Bytes::from(" and last")).await.unwrap();
     drop(sender);
     direct.hear("0\r\n\r\n").await;
+    soon(done).await.unwrap();
+}
+
+/// Those who ask again and again, too, are told that it was for the last time.
+#[tokio::test]
+async fn who_asks_again_is_sent_away() {
+    let (send, mut senders) = mpsc::unbounded_channel();
+    let origin = Origin::serving(move |_, request| {
+        let (sender, streaming) = streamed(200, &[]);
+        let response = match request.uri().path() {
+            "/kept" => respond(200, &[("cache-control", "max-age=60")], "kept"),
+            _ => {
+                send.send(sender).unwrap();
+                streaming
+            }
+        };
+        async { response }
+    })
+    .await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    let mut slow = larder.talk(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let mut sender = soon(senders.recv()).await.unwrap();
+    sender.send_data(Bytes::from("first")).await.unwrap();
+    slow.hear("first").await;
+    larder.until_hit("/kept").await;
+    let ask = b"GET /kept HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut again = larder.talk(ask).await;
+    for _ in 0..3 {
+        again.hear("\r\n\r\nkept").await;
+        again.say(ask).await;
+    }
+    again.hear("\r\n\r\nkept").await;
+
+    let done = larder.stop();
+    loop {
+        again.say(ask).await;
+        if again
+            .hear("\r\n\r\nkept")
+            .await
+            .contains("\r\nconnection: close\r\n")
+        {
+            break;
+        }
+    }
+    assert_eq!(again.hear_out().await, "");
+    drop(sender);
     soon(done).await.unwrap();
 }
 
