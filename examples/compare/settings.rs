@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, process::Command, thread, time::Duration};
 
 use crate::kit::Failure;
 
-const USAGE: &str = "compare [rounds=5] [seconds=1.5] [churn=60] [only=WORD] [docs=docs]";
+const USAGE: &str = "compare [rounds=15] [seconds=0.5] [churn=60] [only=WORD] [docs=docs]";
 
 /// What is to be done, and with which cores.
 pub(crate) struct Settings {
@@ -29,8 +29,8 @@ impl Settings {
         let shm = PathBuf::from("/dev/shm");
         let place = if shm.is_dir() { shm } else { env::temp_dir() };
         let mut settings = Settings {
-            rounds: 5,
-            time: Duration::from_millis(1500),
+            rounds: 15,
+            time: Duration::from_millis(500),
             churn: Duration::from_secs(60),
             only: None,
             docs: "docs".into(),

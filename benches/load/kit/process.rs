@@ -11,20 +11,10 @@ use std::{
 
 use super::Failure;
 
-/// What the kernel counts CPU time in for `/proc` (`USER_HZ`): the same on all but a few Linuxes.
-const TICKS: u32 = 100;
-
 /// A server, and all processes that it has started. It ends with this value.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
-}
-
-/// A line of `/proc/PID/stat`.
-#[derive(Debug, PartialEq)]
-struct Stat {
-    parent: u32,
-    cpu: Duration,
 }
 
 /// An address that is free.
@@ -63,16 +53,19 @@ impl Process {
         Ok(process)
     }
 
-    /// What tells the CPU time that it has used so far. Its processes are looked for only once:
-    /// that takes longer than reading of them.
+    /// What tells the CPU time that it has used so far, to the nanosecond, of all threads that there
+    /// are. Its processes are looked for only once: that takes longer than reading of them.
     pub(crate) fn meter(&self) -> Result<impl Fn() -> Result<Duration, Failure> + use<>, Failure> {
         let family = self.family()?;
         Ok(move || {
-            let cpu = |pid: &u32| {
-                let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-                Ok(Stat::parse(&text).ok_or("an odd /proc/PID/stat")?.cpu)
-            };
-            family.iter().map(cpu).sum()
+            let mut sum = Duration::ZERO;
+            for pid in &family {
+                for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+                    let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+                    sum += ran(&text).ok_or("an odd /proc/PID/task/TID/schedstat")?;
+                }
+            }
+            Ok(sum)
         })
     }
 
@@ -92,8 +85,7 @@ impl Process {
             let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
             let text = fs::read_to_string(entry.path().join("stat"));
             if let (Some(pid), Ok(text)) = (pid, text) {
-                let stat = Stat::parse(&text).ok_or("an odd /proc/PID/stat")?;
-                parents.insert(pid, stat.parent);
+                parents.insert(pid, parent(&text).ok_or("an odd /proc/PID/stat")?);
             }
         }
         let mut family = vec![self.child.id()];
@@ -129,17 +121,17 @@ impl Drop for Process {
     }
 }
 
-impl Stat {
-    fn parse(line: &str) -> Option<Stat> {
-        // The name before it may hold anything.
-        let (_, rest) = line.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks = |n: usize| fields.get(n)?.parse::<u32>().ok();
-        Some(Stat {
-            parent: ticks(1)?,
-            cpu: Duration::from_secs(1) * (ticks(11)? + ticks(12)?) / TICKS,
-        })
-    }
+/// Whose child a process is, by its `/proc/PID/stat`.
+fn parent(stat: &str) -> Option<u32> {
+    // The name before it may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// How long a thread was on a core, by its `schedstat`.
+fn ran(schedstat: &str) -> Option<Duration> {
+    let nanos = schedstat.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 fn kilobytes(status: &str, name: &str) -> u64 {
@@ -155,12 +147,11 @@ mod tests {
     #[test]
     fn proc_is_read() {
         let line = "7 (a) b (c) S 3 7 7 0 -1 4194560 170 0 0 0 150 25 0 0 20 0 1 0 55 9000 300";
-        let told = Stat {
-            parent: 3,
-            cpu: Duration::from_millis(1750),
-        };
-        assert_eq!(Stat::parse(line), Some(told));
-        assert_eq!(Stat::parse("7 (a) S 3"), None);
+        assert_eq!(parent(line), Some(3));
+        assert_eq!(parent("7 (a) S"), None);
+        let line = "1750000001 41588169 792\n";
+        assert_eq!(ran(line), Some(Duration::from_nanos(1_750_000_001)));
+        assert_eq!(ran("\n"), None);
         let status = "Name:\ta\nVmHWM:\t   2048 kB\nVmRSS:\t   1024 kB\n";
         assert_eq!(kilobytes(status, "VmRSS"), 1024);
         assert_eq!(kilobytes(status, "VmSwap"), 0);
