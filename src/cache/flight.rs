@@ -14,10 +14,12 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::Notify;
@@ -42,8 +44,18 @@ struct Flight<T> {
 struct Board<T> {
     state: Mutex<State<T>>,
     changed: Notify,
-    /// How many follow.
-    seats: AtomicUsize,
+    followers: Followers,
+}
+
+/// Those who follow, and do not know yet what was announced. Clones are one and the same.
+#[derive(Clone, Default)]
+pub(super) struct Followers(Arc<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    count: AtomicUsize,
+    /// Who is to be woken when nobody waits any more.
+    wakers: Mutex<Vec<Waker>>,
 }
 
 enum State<T> {
@@ -95,7 +107,7 @@ impl<T> Flights<T> {
                 let board = Arc::new(Board {
                     state: Mutex::new(State::Waiting),
                     changed: Notify::new(),
-                    seats: AtomicUsize::new(0),
+                    followers: Followers::default(),
                 });
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 place.insert_entry(Flight {
@@ -172,6 +184,10 @@ impl<T> Lead<T> {
         &self.key
     }
 
+    pub(super) fn followers(&self) -> &Followers {
+        &self.board.followers
+    }
+
     /// Lets nobody board any more.
     pub(super) fn close(&self) {
         let mut shard = self.flights.shard(&self.key);
@@ -200,7 +216,7 @@ impl<T> Drop for Lead<T> {
 
 impl<T> Follow<T> {
     fn new(board: &Arc<Board<T>>) -> Self {
-        board.seats.fetch_add(1, Ordering::Relaxed);
+        board.followers.0.count.fetch_add(1, Ordering::Relaxed);
         Follow {
             board: Arc::clone(board),
         }
@@ -212,7 +228,7 @@ impl<T: Clone> Follow<T> {
     pub(super) fn waiting(&self) -> usize {
         match *lock(&self.board.state) {
             State::Landed(_) => 0,
-            State::Waiting | State::Left => self.board.seats.load(Ordering::Relaxed),
+            State::Waiting | State::Left => self.board.followers.count(),
         }
     }
 
@@ -233,7 +249,33 @@ impl<T: Clone> Follow<T> {
 
 impl<T> Drop for Follow<T> {
     fn drop(&mut self) {
-        self.board.seats.fetch_sub(1, Ordering::Relaxed);
+        let waiting = &self.board.followers.0;
+        if waiting.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            mem::take(&mut *lock(&waiting.wakers))
+                .into_iter()
+                .for_each(Waker::wake);
+        }
+    }
+}
+
+// === impl Followers ===
+
+impl Followers {
+    fn count(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Until all know what was announced.
+    pub(super) fn poll_know(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut wakers = lock(&self.0.wakers);
+        // Who leaves last looks for wakers when it is not counted any more.
+        if self.count() == 0 {
+            return Poll::Ready(());
+        }
+        if !wakers.last().is_some_and(|last| last.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
@@ -270,6 +312,22 @@ mod tests {
         assert_eq!(early.landing().await, Some(7));
         assert_eq!(late.landing().await, Some(7));
         assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_followers_is_woken_by_the_last() {
+        let flights = Flights::new();
+        let key = Key::parse("GET http://a/");
+        let lead = lead(&flights, &key);
+        let followers = lead.followers().clone();
+        let all_know = tokio::spawn(std::future::poll_fn(move |cx| followers.poll_know(cx)));
+        let [first, last] = [follow(&flights, &key), follow(&flights, &key)];
+        lead.announce(7);
+        first.landing().await;
+        tokio::task::yield_now().await;
+        assert!(!all_know.is_finished());
+        drop(last);
+        all_know.await.unwrap();
     }
 
     #[tokio::test]

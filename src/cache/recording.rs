@@ -20,7 +20,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tower::BoxError;
 
+use self::reader::Back;
 pub(super) use self::reader::Reader;
+use super::flight::Followers;
 use crate::store::gather;
 
 /// Bytes that may wait for the slowest reader of a recording that only passes.
@@ -39,6 +41,8 @@ pub(super) struct Recording(Arc<Tape>);
 struct Tape {
     /// The length that was announced for the body.
     length: Option<u64>,
+    /// Those who do not know yet that there is something to read.
+    followers: Followers,
     state: Mutex<State>,
 }
 
@@ -80,10 +84,11 @@ pub struct Interrupted {
     source: Option<Arc<BoxError>>,
 }
 
-/// A new recording of a body whose announced length is `length`.
-pub(super) fn record(length: Option<u64>) -> (Recorder, Recording) {
+/// A new recording of a body whose announced length is `length`, which these followers will read.
+pub(super) fn record(length: Option<u64>, followers: Followers) -> (Recorder, Recording) {
     let tape = Arc::new(Tape {
         length,
+        followers,
         state: Mutex::new(State {
             pieces: VecDeque::new(),
             first: 0,
@@ -320,7 +325,7 @@ impl Recording {
             tape: Arc::clone(&self.0),
             seat,
             only: None,
-            stood_back: false,
+            back: Back::NotYet,
         })
     }
 

@@ -261,7 +261,8 @@ impl<S: Store> Returned<S> {
         };
         let head = Arc::new(head);
         let marker = trip.found.marker.as_ref();
-        let (recorder, recording) = record(length);
+        let followers = trip.lead.as_ref().map(|lead| lead.followers().clone());
+        let (recorder, recording) = record(length, followers.unwrap_or_default());
         let reader = recording.reader();
         let live = Live {
             variant: core.variant_of(&head, marker, &asked, received + keep),

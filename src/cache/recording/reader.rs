@@ -1,19 +1,26 @@
 //! The reading end of a recording: all of it, or a range.
 //!
-//! Where many read, each has its first piece before any has its second: a socket takes a megabyte
-//! at once, and who is served last would wait for a thousand of them.
+//! Where many wait for a body, each has its first piece before any has its second: a socket takes a
+//! megabyte at once, and who is served last would wait for a thousand of them. To let others have
+//! their turn is not enough: those who were woken first may well be asked first again, and hyper
+//! asks twice in a turn. So who has a first piece waits until nobody waits for the head any more,
+//! though [not for long](PATIENCE): what a caller of the cache does not poll does not wake up.
 
 use std::{
     mem,
     ops::Range,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use super::{Ending, Interrupted, Tape};
+use crate::cache::flight::Followers;
 
 /// One reading end.
 pub(in crate::cache) struct Reader {
@@ -21,9 +28,18 @@ pub(in crate::cache) struct Reader {
     pub(super) seat: usize,
     /// The bytes that are read, where it is not all.
     pub(super) only: Option<Range<u64>>,
-    /// Has stood back once, after its first piece.
-    pub(super) stood_back: bool,
+    pub(super) back: Back,
 }
+
+/// Whether it has stood back behind others, after its first piece.
+pub(super) enum Back {
+    NotYet,
+    Stands(Pin<Box<Sleep>>),
+    Stood,
+}
+
+/// For no longer than this.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Reader {
     /// Reads these bytes only, and ends with the last of them. What breaks off before is an error;
@@ -39,10 +55,8 @@ impl Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let mut state = self.tape.lock();
         let state = &mut *state;
-        if !self.stood_back && state.has_begun(self.seat) && state.readers.len() > 1 {
-            self.stood_back = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if state.has_begun(self.seat) {
+            ready!(self.back.poll_stood(cx, &self.tape.followers));
         }
         loop {
             let Some(place) = state.readers[self.seat].as_mut() else {
@@ -121,6 +135,25 @@ impl Reader {
             (_, None) => hint.set_lower(state.written.saturating_sub(read)),
         }
         hint
+    }
+}
+
+impl Back {
+    /// Until it need not stand back any more.
+    fn poll_stood(&mut self, cx: &mut Context<'_>, others: &Followers) -> Poll<()> {
+        if matches!(self, Back::Stood) {
+            return Poll::Ready(());
+        }
+        if others.poll_know(cx).is_pending() {
+            if matches!(self, Back::NotYet) {
+                *self = Back::Stands(Box::pin(sleep(PATIENCE)));
+            }
+            if let Back::Stands(wait) = self {
+                ready!(wait.as_mut().poll(cx));
+            }
+        }
+        *self = Back::Stood;
+        Poll::Ready(())
     }
 }
 

@@ -1,8 +1,14 @@
 //! Tests of recordings.
 
-use std::{future::poll_fn, pin::pin};
+use std::{future::poll_fn, pin::pin, time::Duration};
+
+use tokio::time::Instant;
 
 use super::*;
+use crate::{
+    cache::flight::{Flights, Follow, Lead, Seat},
+    policy::Key,
+};
 
 impl Reader {
     async fn next(&mut self) -> Option<Result<Bytes, Interrupted>> {
@@ -17,6 +23,21 @@ impl Reader {
         }
         Ok(all)
     }
+}
+
+/// A recording that nobody waits for.
+fn record(length: Option<u64>) -> (Recorder, Recording) {
+    super::record(length, Followers::default())
+}
+
+/// A flight, and so many who follow.
+fn flight(followers: usize) -> (Lead<()>, Vec<Follow<()>>) {
+    let (flights, key) = (Flights::new(), Key::parse("GET http://a/"));
+    let Seat::Lead(lead) = flights.board(&key, 0) else {
+        panic!("nobody leads yet");
+    };
+    let follow = |_| flights.follow(&key, 0).expect("somebody leads");
+    (lead, (0..followers).map(follow).collect())
 }
 
 fn bytes(text: &'static str) -> Bytes {
@@ -41,26 +62,64 @@ async fn readers_get_all_whenever_they_join() {
     assert_eq!(late.rest().await.unwrap(), b"abcdef");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_has_its_first_piece_before_any_has_its_second() {
-    let (recorder, recording) = record(None);
-    let readers: Vec<Reader> = (0..3).filter_map(|_| recording.reader()).collect();
+    let (lead, followers) = flight(3);
+    let (recorder, recording) = super::record(None, lead.followers().clone());
+    let told = Arc::new(Mutex::new(String::new()));
+    let mut all = tokio::task::JoinSet::new();
+    let mut read = |mut reader: Reader, follow: Option<Follow<()>>| {
+        let told = Arc::clone(&told);
+        all.spawn(async move {
+            if let Some(follow) = follow {
+                follow.landing().await;
+            }
+            // Who gets nothing asks once more at once, as hyper does.
+            let mut next = async || {
+                poll_fn(|cx| match reader.poll_frame(cx) {
+                    Poll::Pending => reader.poll_frame(cx),
+                    ready => ready,
+                })
+                .await
+            };
+            while let Some(frame) = next().await {
+                let piece = frame.unwrap().into_data().unwrap();
+                told.lock()
+                    .unwrap()
+                    .push_str(str::from_utf8(&piece).unwrap());
+            }
+        });
+    };
     recorder.write(bytes("a"));
     recorder.write(bytes("b"));
     recorder.finish(None, None);
-    let told = Arc::new(Mutex::new(String::new()));
-    let mut all = tokio::task::JoinSet::new();
-    for mut reader in readers {
-        let told = Arc::clone(&told);
-        all.spawn(async move {
-            while let Some(piece) = reader.next().await {
-                let piece = String::from_utf8(piece.unwrap().into()).unwrap();
-                told.lock().unwrap().push_str(&piece);
-            }
-        });
+    read(recording.reader().unwrap(), None);
+    for follow in followers {
+        read(recording.reader().unwrap(), Some(follow));
     }
+    lead.announce(());
+    let start = Instant::now();
     all.join_all().await;
-    assert_eq!(*told.lock().unwrap(), "aaabbb");
+    assert_eq!(*told.lock().unwrap(), "aaaabbbb");
+    assert!(start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wake_up_is_not_waited_for_for_long() {
+    let (lead, _asleep) = flight(1);
+    let (recorder, recording) = super::record(None, lead.followers().clone());
+    let mut reader = recording.reader().unwrap();
+    for piece in ["a", "b", "c"] {
+        recorder.write(bytes(piece));
+    }
+    lead.announce(());
+    let start = Instant::now();
+    for (piece, waited) in [("a", 0), ("b", 50), ("c", 50)] {
+        assert_eq!(reader.next().await.unwrap().unwrap(), piece);
+        let waited = Duration::from_millis(waited);
+        let more = start.elapsed() - waited;
+        assert!(more < Duration::from_millis(5), "{more:?}");
+    }
 }
 
 #[tokio::test]

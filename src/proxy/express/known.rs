@@ -51,9 +51,13 @@ fn is_plain(b: &u8) -> bool {
 /// Whether these bytes are one head, from its first line to the empty one that ends it (RFC 9112
 /// §2.1), for all who take a single LF for the end of a line, too.
 pub(super) fn is_head(bytes: &[u8]) -> bool {
-    let Some(lines) = bytes.strip_suffix(b"\r\n") else {
+    // As text it is looked through a word at a time.
+    let Ok(head) = str::from_utf8(bytes) else {
         return false;
     };
-    let mut each = lines.split_inclusive(|b| *b == b'\n');
-    lines.ends_with(b"\r\n") && each.all(|line| line != b"\n" && line != b"\r\n")
+    let Some(lines) = head.strip_suffix("\r\n") else {
+        return false;
+    };
+    let mut each = lines.split_inclusive('\n');
+    lines.ends_with("\r\n") && each.all(|line| line != "\n" && line != "\r\n")
 }
