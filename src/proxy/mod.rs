@@ -2,7 +2,8 @@
 //!
 //! [`Proxy::bind`] makes ready all that can fail, [`Proxy::run`] serves. What is served is one
 //! value of nested services, put together in `stack` and [`Proxy::run`]; before it stands `front`,
-//! which answers plain hits in memory as those services would.
+//! which answers plain hits in memory as those services would, and before that `express`, which
+//! asks `front` without hyper where a client asks again as it did before.
 
 mod access;
 mod admin;
