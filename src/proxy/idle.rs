@@ -62,9 +62,10 @@ impl Idle {
 mod tests {
     use std::{future::poll_fn, task::Poll};
 
-    use tokio::time::{Instant, advance};
+    use tokio::time::advance;
 
     use super::*;
+    use crate::clock::Clock;
 
     const TIME: Duration = Duration::from_secs(60);
 
@@ -91,7 +92,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_woken() {
-        let (mut idle, start) = (Idle::default(), Instant::now());
+        let (mut idle, start) = (Idle::default(), Clock::system().instant());
         poll_fn(|cx| match idle.is_over(cx, TIME, Some(3)) {
             true => Poll::Ready(()),
             false => Poll::Pending,

@@ -19,8 +19,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::{Ending, Interrupted, Tape};
-use crate::cache::flight::Followers;
+use super::{Ending, Followers, Interrupted, Tape};
 
 /// One reading end.
 pub(in crate::cache) struct Reader {

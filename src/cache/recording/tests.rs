@@ -2,11 +2,10 @@
 
 use std::{future::poll_fn, pin::pin, time::Duration};
 
-use tokio::time::Instant;
-
 use super::*;
 use crate::{
     cache::flight::{Flights, Follow, Lead, Seat},
+    clock::Clock,
     policy::Key,
 };
 
@@ -98,7 +97,7 @@ async fn each_has_its_first_piece_before_any_has_its_second() {
         read(recording.reader().unwrap(), Some(follow));
     }
     lead.announce(());
-    let start = Instant::now();
+    let start = Clock::system().instant();
     all.join_all().await;
     assert_eq!(*told.lock().unwrap(), "aaaabbbb");
     assert!(start.elapsed().is_zero());
@@ -113,7 +112,7 @@ async fn who_does_not_wake_up_is_not_waited_for_for_long() {
         recorder.write(bytes(piece));
     }
     lead.announce(());
-    let start = Instant::now();
+    let start = Clock::system().instant();
     for (piece, waited) in [("a", 0), ("b", 50), ("c", 50)] {
         assert_eq!(reader.next().await.unwrap().unwrap(), piece);
         let waited = Duration::from_millis(waited);
