@@ -40,17 +40,18 @@ pub(super) struct Record {
 }
 
 /// Logs a hit that no layer has seen, as [`LogLayer::requests`](super::LogLayer::requests) does:
-/// its status, and what its `Cache-Status` says.
+/// its status, and what its `Cache-Status` says, which is only asked for if somebody wants it.
 #[cfg(feature = "proxy")]
 pub(crate) fn hit_at_once(
     request: &request::Parts,
-    (status, cache): (StatusCode, &HeaderValue),
+    (status, cache): (StatusCode, impl FnOnce() -> HeaderValue),
     bytes: u64,
     took: Duration,
 ) {
     if !enabled!(target: REQUEST, Level::INFO) {
         return;
     }
+    let cache = cache();
     let line = Line {
         method: &request.method,
         uri: &request.uri,

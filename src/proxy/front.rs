@@ -107,13 +107,15 @@ pub(super) struct Fronted<S> {
 }
 
 /// The future of [`Fronted`].
+pub(super) struct ResponseFuture<B> {
+    answer: Answer<B>,
+    line: Option<Line>,
+}
+
 #[expect(clippy::large_enum_variant, reason = "a hit is to need no box")]
-pub(super) enum ResponseFuture<B> {
-    AtOnce(Option<Response<Spliced>>, Option<Line>),
-    Long(
-        Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>,
-        Option<Line>,
-    ),
+enum Answer<B> {
+    AtOnce(Option<Response<Spliced>>),
+    Long(Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>),
 }
 
 // === impl Front ===
@@ -170,8 +172,8 @@ impl Front {
         Some(response)
     }
 
-    /// Writes it as HTTP/1.1 sends it. `head` is one that was answered from
-    /// here, or differs from such a one in its target alone, which is a path.
+    /// Writes it as HTTP/1.1 sends it. `head` is one that was answered from here, or differs from
+    /// such a one in its target alone, which is a path.
     pub(super) fn write(&self, head: &request::Parts, out: &mut Unsent) -> bool {
         let since = Clock::system().instant();
         let Some((hit, envelope)) = self.find(head, LARGEST) else {
@@ -236,7 +238,8 @@ impl Shared {
     fn count(&self, head: &request::Parts, hit: &Hit, bytes: u64, since: Instant) {
         let took = since.elapsed();
         self.metrics.hit_at_once(hit.body.len(), took);
-        log::hit_at_once(head, (hit.head.status(), &hit.status()), bytes, took);
+        let told = (hit.head.status(), || hit.status());
+        log::hit_at_once(head, told, bytes, took);
     }
 
     fn proxied(&self, head: &request::Parts) -> Option<Hit> {
@@ -338,10 +341,12 @@ where
             if let Some(line) = &line {
                 line.knows(head);
             }
-            return ResponseFuture::AtOnce(Some(response), line);
+            let answer = Answer::AtOnce(Some(response));
+            return ResponseFuture { answer, line };
         }
         let answer = self.inner.call(Request::from_parts(head, body));
-        ResponseFuture::Long(Box::pin(answer), line)
+        let answer = Answer::Long(Box::pin(answer));
+        ResponseFuture { answer, line }
     }
 }
 
@@ -351,16 +356,14 @@ impl<B: Body> Future for ResponseFuture<B> {
     type Output = Result<Response<Due<Either<Spliced, B>>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (response, line) = match &mut *self {
-            ResponseFuture::AtOnce(response, line) => {
+        let response = match &mut self.answer {
+            Answer::AtOnce(response) => {
                 let response = response.take().expect("not polled after its end");
-                (response.map(Either::Left), line)
+                response.map(Either::Left)
             }
-            ResponseFuture::Long(answer, line) => {
-                let response = ready!(answer.as_mut().poll(cx))?;
-                (response.map(Either::Right), line)
-            }
+            Answer::Long(answer) => ready!(answer.as_mut().poll(cx))?.map(Either::Right),
         };
-        Poll::Ready(Ok(response.map(|body| Due::new(body, line.take()))))
+        let line = self.line.take();
+        Poll::Ready(Ok(response.map(|body| Due::new(body, line))))
     }
 }

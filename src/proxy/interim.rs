@@ -31,7 +31,7 @@ use hyper::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::fields;
+use super::{fields, unsent::Unsent};
 use crate::upstream::{Interim, Interims};
 
 /// A client that does not read is not sent more than about this.
@@ -54,7 +54,7 @@ pub(super) struct Io<T> {
     inner: T,
     outbox: Outbox,
     /// What was taken from the outbox, and is not written yet.
-    begun: Vec<u8>,
+    begun: Unsent,
 }
 
 /// `service`, which puts the interim responses to a request into `outbox` until it has answered.
@@ -151,20 +151,13 @@ impl<T: AsyncWrite + Unpin> Io<T> {
         Io {
             inner,
             outbox,
-            begun: Vec::new(),
+            begun: Unsent::default(),
         }
     }
 
     /// Until no head is half written.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.begun.is_empty() {
-            let count = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.begun))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.begun.drain(..count);
-        }
-        Poll::Ready(Ok(()))
+        self.begun.poll_send(cx, &mut self.inner)
     }
 }
 
@@ -203,7 +196,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_finish(cx))?;
-        self.begun = self.outbox.take(cx);
+        let heads = self.outbox.take(cx);
+        self.begun.bytes().extend(heads);
         ready!(self.poll_finish(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }

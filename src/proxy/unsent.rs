@@ -1,4 +1,4 @@
-//! Answers that were written, and are to be sent.
+//! What was written past hyper, and is to be sent before anything else.
 
 use std::{
     io::{self, IoSlice},

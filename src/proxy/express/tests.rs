@@ -209,6 +209,16 @@ async fn what_is_answered_is_sent_before_the_end() {
 }
 
 #[tokio::test]
+async fn who_has_much_to_read_is_answered_no_further() {
+    let body: &'static str = "x".repeat(20_000).leak();
+    let (mut io, mut far) = connection(front(body).await, 64).await;
+    far.write_all(ASK).await.unwrap();
+    assert!(reads_nothing(&mut io).await);
+    far.write_all(ASK).await.unwrap();
+    assert_eq!(read(&mut io).await, ASK);
+}
+
+#[tokio::test]
 async fn who_reads_slowly_gets_all_in_order() {
     for size in [1000, 20_000, 100_000] {
         let body: &'static str = "x".repeat(size).leak();
