@@ -135,8 +135,13 @@ impl Head {
 
     /// Seconds until stale, negative when stale.
     pub fn ttl(&self, now: SystemTime) -> i64 {
+        self.ttl_at(self.age(now))
+    }
+
+    /// The same at this age.
+    pub(super) fn ttl_at(&self, age: u64) -> i64 {
         let lifetime = self.stored.lifetime.duration.as_secs();
-        let ttl = i128::from(lifetime) - i128::from(self.age(now));
+        let ttl = i128::from(lifetime) - i128::from(age);
         i64::try_from(ttl).unwrap_or(if ttl < 0 { i64::MIN } else { i64::MAX })
     }
 

@@ -47,13 +47,13 @@ impl Key {
         if req.uri.authority().is_some() {
             return push_absolute(text, class, &req.uri);
         }
-        push_scheme(text, class, &req.uri);
+        let port = push_scheme(text, class, &req.uri);
         let mut hosts = req.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
-        push_authority(text, hosts.next().unwrap_or_default());
+        push_authority(text, port, hosts.next().unwrap_or_default());
         for other in hosts {
             // Which of them the origin heeds is not known, so this is neither's key.
             text.push('@');
-            push_authority(text, other);
+            push_authority(text, port, other);
         }
         push_target(text, target(&req.uri));
     }
@@ -261,17 +261,24 @@ fn push_absolute(text: &mut String, class: &str, uri: &Uri) {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     // Userinfo is no part of what is identified.
     let authority = authority.rsplit('@').next().unwrap_or_default();
-    push_scheme(text, class, uri);
-    push_authority(text, authority.as_bytes());
+    let port = push_scheme(text, class, uri);
+    push_authority(text, port, authority.as_bytes());
     push_target(text, target(uri));
 }
 
-fn push_scheme(text: &mut String, class: &str, uri: &Uri) {
+/// Answers how a port is written that need not be: the scheme's default, or none.
+fn push_scheme(text: &mut String, class: &str, uri: &Uri) -> &'static [u8] {
     text.push_str(class);
     let start = text.len();
     text.push_str(uri.scheme_str().unwrap_or("http"));
     text[start..].make_ascii_lowercase();
+    let port: &[u8] = match &text[start..] {
+        "http" => b":80",
+        "https" => b":443",
+        _ => b":",
+    };
     text.push_str("://");
+    port
 }
 
 fn push_variant(text: &mut String, vary: &Vary, selection: &Selection) {
@@ -286,15 +293,10 @@ fn push_target(text: &mut String, target: &str) {
     text.push_str(target);
 }
 
-/// Adds host and port, where it is not the scheme's default, in lower case. `Host` may hold
+/// Adds host and port, where it is not the scheme's `default_port`, in lower case. `Host` may hold
 /// anything: what is no part of a host is escaped, so that it cannot pass for a path or for
 /// another host.
-fn push_authority(text: &mut String, authority: &[u8]) {
-    let default_port: &[u8] = match text.split_once(' ') {
-        Some((_, "http://")) => b":80",
-        Some((_, "https://")) => b":443",
-        _ => b":",
-    };
+fn push_authority(text: &mut String, default_port: &[u8], authority: &[u8]) {
     let without = |port: &[u8]| {
         let host = authority.strip_suffix(port)?;
         // Colons inside of an address are not followed by a port.
@@ -318,8 +320,23 @@ fn push_authority(text: &mut String, authority: &[u8]) {
 
 /// Whether the byte stands in an authority as it is (RFC 3986 §3.2).
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=".contains(&byte)
+    PLAIN[byte as usize]
 }
+
+/// [`is_plain`] of each byte: it is asked for all of them, for each request.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut n) = (b"-._~:[]!$&'()*+,;=", 0);
+    while n < others.len() {
+        plain[others[n] as usize] = true;
+        n += 1;
+    }
+    plain
+};
 
 #[cfg(test)]
 mod tests;

@@ -37,8 +37,9 @@ pub(super) fn is_plain(req: &request::Parts) -> bool {
 
 /// What [`reuse`] says to a plain request, if that is `Fresh`: the age, and the time to live.
 pub(super) fn reuse_plainly(head: &Head, now: SystemTime) -> Option<(u64, i64)> {
-    let ttl = head.ttl(now);
-    (ttl > 0 && !head.directives().no_cache).then(|| (head.age(now), ttl))
+    let age = head.age(now);
+    let ttl = head.ttl_at(age);
+    (ttl > 0 && !head.directives().no_cache).then_some((age, ttl))
 }
 
 /// Whether a stored response answers a request, and how.
