@@ -137,8 +137,17 @@ fn stored_tag(head: &Head) -> ETag<'_> {
 
 /// The client's own conditions, in the order of RFC 9110 §13.2.2, applied as §4.3.2 says.
 pub(super) fn precondition(req: &request::Parts, head: &Head) -> Precondition {
+    let is_condition = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "if-match" | "if-modified-since" | "if-none-match" | "if-unmodified-since"
+        )
+    };
     let is_read = matches!(req.method, Method::GET | Method::HEAD) || is_query(&req.method);
-    if !is_read || !(head.status() == StatusCode::OK || head.part.is_some()) {
+    if !is_read
+        || !(head.status() == StatusCode::OK || head.part.is_some())
+        || !req.headers.keys().any(is_condition)
+    {
         return Precondition::Proceed;
     }
     let tag = stored_tag(head);
