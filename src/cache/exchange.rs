@@ -15,8 +15,9 @@ use tower::{BoxError, Service, ServiceExt};
 use super::{
     answer,
     body::ResponseBody,
-    core::{Asking, Core, Found, Landing, credentials},
+    core::{Core, Landing, credentials},
     fetch::{Trip, asked},
+    find::{Asking, Found},
     flight::{self, Seat},
     gate::Ticket,
     judge::{Use, judge},

@@ -8,7 +8,8 @@ use std::{
 use http::{HeaderName, StatusCode, request};
 
 use super::{
-    core::{Core, Found},
+    core::Core,
+    find::Found,
     judge::{Use, judge},
     patience::Patience,
 };

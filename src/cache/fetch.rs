@@ -7,8 +7,9 @@ use tower::ServiceExt;
 
 use super::{
     answer,
-    core::{Core, Found, Landing, credentials},
+    core::{Core, Landing, credentials},
     exchange::{Answer, Exchange, Inner},
+    find::Found,
     flight::Lead,
     gate::Ticket,
     parts::at_hand,

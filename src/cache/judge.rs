@@ -3,7 +3,7 @@
 
 use http::request;
 
-use super::core::Found;
+use super::find::Found;
 use crate::{
     outcome::Forward,
     policy::{ByteRange, Head, Policy, Reason, Reuse},

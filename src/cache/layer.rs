@@ -15,7 +15,7 @@ use tower::Layer;
 use super::quick::{self, Hit};
 use super::{
     budget::Budget,
-    core::Core,
+    core::{Core, Inspect},
     exchange::Copier,
     explain::Explanation,
     flight::Flights,
@@ -27,15 +27,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    policy::{Head, Key, Policy, Purge},
+    policy::{Key, Policy, Purge},
     store::{Changes, Store, StoreError},
 };
-
-/// Looks at the whole body of a response that is being stored: what it finds goes with the
-/// record, and comes with each response as a [`Verdict`](crate::store::Verdict) among its
-/// extensions. In a store of this process alone nobody looks before it is needed: whoever is the
-/// first to need the verdict [looks](crate::store::Verdict::get_or_look), once for all.
-pub type Inspect = fn(&Head, &[u8]) -> bool;
 
 /// Wraps services in a [`Cache`].
 ///

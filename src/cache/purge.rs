@@ -7,10 +7,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{
-    core::{Core, Landing},
-    patience::Patience,
-};
+use super::{core::Core, forget::concerns_flight, patience::Patience};
 use crate::{
     policy::{Head, Key, Purge},
     store::{Front, Record, Seen, Store, StoreError, Sweep},
@@ -53,16 +50,6 @@ impl Purged {
         if self.keys.len() < Self::NAMED && !known {
             self.keys.push(Key::parse(key.primary()));
         }
-    }
-}
-
-/// Whether a flight could bring what this is about.
-pub(super) fn concerns_flight(purge: &Purge, key: &Key, landing: Option<&Landing>) -> bool {
-    match landing {
-        Some(Landing::Live(live)) => purge.concerns(key, &live.head),
-        Some(Landing::Stored(entry) | Landing::Stale(entry)) => purge.concerns(key, &entry.head),
-        Some(Landing::Alone | Landing::Failed { .. }) => false,
-        None => purge.may_concern(key),
     }
 }
 

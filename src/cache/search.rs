@@ -16,8 +16,9 @@ use std::{
 use http::request;
 
 use super::{
-    core::{Asking, Core, Found, Live},
+    core::{Core, Live},
     fetch::Trip,
+    find::{Asking, Found},
     patience::Patience,
 };
 use crate::{

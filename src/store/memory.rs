@@ -19,6 +19,7 @@
 //! elsewhere; so it is done where a [trial](trial) shows that it pays. With that, nothing is more
 //! than 1.9 points behind the best.
 
+mod item;
 mod names;
 mod packed;
 mod ready;
@@ -26,36 +27,28 @@ mod ready;
 mod tests;
 mod trial;
 
-use std::{
-    hash::Hash,
-    sync::{Arc, atomic::AtomicU64},
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{hash::Hash, sync::Arc, thread::available_parallelism, time::Duration};
 
 use quick_cache::{
-    DefaultHashBuilder, Equivalent, Options, OptionsBuilder, Weighter,
+    DefaultHashBuilder, Equivalent, Options, OptionsBuilder,
     sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 use tokio::{task::yield_now, time::Instant};
 
+#[cfg(feature = "redis")]
+pub(super) use self::item::Copied;
+#[cfg(not(feature = "redis"))]
+use self::item::Copied;
 use self::{
+    item::{ByWeight, Item, Kept, What, weight},
     packed::Packed,
-    trial::{Sample, Trial},
+    trial::Trial,
 };
-use super::{
-    Entry, EntryId, Front, Judge, Looked, Payload, Record, Removed, Seen, Store, StoreError, Sweep,
-    Told,
-};
+use super::{EntryId, Front, Judge, Looked, Record, Removed, Seen, Store, StoreError, Sweep, Told};
 use crate::{
     clock::Clock,
-    policy::{Head, Key, Purge, Search, Vary},
+    policy::{Head, Key, Purge},
 };
-
-/// What a record costs besides its bytes: its place in the table (which is up to half empty, or
-/// has places of evicted ones), the item itself, what its body shares out, and what the allocator
-/// takes for each of these pieces.
-const OVERHEAD: usize = 2 * (size_of::<Kept>() + size_of::<Key>() + 32) + size_of::<Item>() + 160;
 
 /// The weight of a record, for want of knowing, when it is decided how many evicted keys are
 /// remembered: one for each so many bytes of the budget.
@@ -106,47 +99,6 @@ pub struct MemoryStats {
 }
 
 type Table = Cache<Key, Kept, ByWeight>;
-
-/// A record in the table.
-type Kept = Arc<Item>;
-
-struct Item {
-    what: What,
-    /// When it is of no use any more; `None` is so far off that no clock can say it.
-    until: Option<Instant>,
-    /// Reckoned once: the table's books are wrong if an item's weight differs between two looks.
-    weight: u64,
-    /// For the trial, if it is one that is looked at there.
-    sample: Option<Sample>,
-    /// What the copy of a record that is kept elsewhere was copied by.
-    copied: Option<Arc<Copied>>,
-}
-
-/// A [`Record`], at rest.
-enum What {
-    Response {
-        id: EntryId,
-        head: Packed,
-        body: Payload,
-    },
-    Vary(Arc<Vary>),
-    Search(Arc<Search>),
-}
-
-/// What is known of a record that is kept elsewhere, as its copy was made.
-#[derive(Debug)]
-#[cfg_attr(
-    not(feature = "redis"),
-    expect(dead_code, reason = "nothing is copied")
-)]
-pub(super) struct Copied {
-    pub(super) seen: Seen,
-    /// The number of the last purge that is known to leave the copy alone.
-    pub(super) holds: AtomicU64,
-}
-
-#[derive(Clone)]
-struct ByWeight;
 
 impl MemoryStore {
     /// A store of at most `budget` bytes, that keeps bodies of at most 8 MiB.
@@ -419,59 +371,6 @@ impl Store for MemoryStore {
     }
 }
 
-impl Item {
-    fn expired(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-
-    /// The record, to be used.
-    fn record(&self) -> Record {
-        match &self.what {
-            What::Response { id, head, body } => Record::Response(Entry {
-                id: *id,
-                head: ready::head(head),
-                body: body.clone(),
-            }),
-            What::Vary(vary) => Record::Vary(Arc::clone(vary)),
-            What::Search(search) => Record::Search(Arc::clone(search)),
-        }
-    }
-
-    /// The record without its body, to be looked at.
-    fn front(&self) -> Front {
-        match &self.what {
-            What::Response { id, head, body } => Front::Response {
-                id: *id,
-                head: Arc::new(head.unpack()),
-                size: Some(body.len()),
-                hits: Some(body.verdict().hits()),
-            },
-            What::Vary(vary) => Front::Vary(Arc::clone(vary)),
-            What::Search(search) => Front::Search(Arc::clone(search)),
-        }
-    }
-}
-
-impl From<Record> for What {
-    fn from(record: Record) -> What {
-        match record {
-            Record::Response(Entry { id, head, body }) => What::Response {
-                id,
-                head: Packed::new(&head),
-                body,
-            },
-            Record::Vary(vary) => What::Vary(vary),
-            Record::Search(search) => What::Search(search),
-        }
-    }
-}
-
-impl Weighter<Key, Kept> for ByWeight {
-    fn weight(&self, _: &Key, kept: &Kept) -> u64 {
-        kept.weight
-    }
-}
-
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryStore")
@@ -493,16 +392,6 @@ fn options(bytes: u64, shards: usize) -> Options {
         .hot_allocation(HOT as f64 / 1000.0)
         .build()
         .expect("both capacities are given")
-}
-
-/// What keeping this takes, in bytes. Never 0: that would mean "never evict".
-fn weight(key: &Key, what: &What) -> u64 {
-    let what = match what {
-        What::Response { head, body, .. } => head.weight() + body.weight(),
-        What::Vary(vary) => size_of_val(&**vary) + vary.fields.names().len() * 48,
-        What::Search(search) => size_of_val(&**search) + search.rule.weight(),
-    };
-    (OVERHEAD + key.as_str().len() + what) as u64
 }
 
 /// How many shards: four for each core, so that cores seldom meet at one lock, unless the budget
