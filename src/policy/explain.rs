@@ -1,9 +1,8 @@
 //! Why: the rules that were applied on the way to a decision, told one by one.
 //!
 //! Nothing is decided here. The functions that decide show each rule that they apply to a
-//! [`Witness`]. For a request that is to be answered that is `()`, of which nothing is left in
-//! the compiled program; for one that is to be explained it is a [`Teller`], which puts it into
-//! words. So what is told is what is done, in the order in which it is done.
+//! [`Witness`]; for a request that is to be explained it is a [`Teller`], which puts it into words.
+//! So what is told is what is done, in the order in which it is done.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,9 @@ use http::{
 };
 
 use super::{
-    Admit, Head, Keep, Policy, Reason, RequestDirectives, Reuse, Source, freshness, reuse, storing,
+    Admit, Head, Keep, Policy, RequestDirectives, Reuse, Source, freshness, reuse,
+    rules::{Rule, Witness},
+    storing,
 };
 
 /// A rule that was applied on the way to a decision, and what came of it.
@@ -51,65 +52,6 @@ pub enum Limit {
     Cap,
     /// A purge made it stale, or it was stored when the settings were others.
     Earlier,
-}
-
-/// The rules, in the words of what they ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    KnownContent,
-    Read,
-    Safe,
-    BareRequest,
-    SharableRequest,
-    StorableMethod,
-    NoStore,
-    Private,
-    VaryStar,
-    Authorization,
-    Unauthorized,
-    Cookie,
-    SetCookie,
-    Satisfiable,
-    Final,
-    Understood,
-    Kept,
-    Unprovoked,
-    UsablePart,
-    OfUse,
-    StoredNoCache,
-    AskedNoCache,
-    Fresh,
-    MaxAge,
-    MinFresh,
-    MaxAgeOfStale,
-    NoMinFresh,
-    MayBeStale,
-    MaxStale,
-    NoMaxStale,
-    WhileRevalidate,
-}
-
-/// Is shown the rules as they are applied.
-pub(super) trait Witness {
-    /// Gives back whether the rule holds.
-    fn see(&mut self, rule: Rule, holds: bool) -> bool;
-
-    /// The same, with the reason that there is when it does not.
-    fn require(&mut self, rule: Rule, holds: bool, reason: Reason) -> Result<(), Reason> {
-        if self.see(rule, holds) {
-            Ok(())
-        } else {
-            Err(reason)
-        }
-    }
-}
-
-/// Nobody asks why.
-impl Witness for () {
-    #[inline]
-    fn see(&mut self, _: Rule, holds: bool) -> bool {
-        holds
-    }
 }
 
 /// Tells what it is shown.
@@ -237,39 +179,6 @@ impl Limit {
         match self {
             Limit::Cap => "cap",
             Limit::Earlier => "earlier",
-        }
-    }
-}
-
-// === impl Rule ===
-
-impl Rule {
-    /// Where it is written.
-    const fn section(self) -> &'static str {
-        match self {
-            Rule::KnownContent => "RFC 10008 §2.7",
-            Rule::Read => "RFC 9111 §4",
-            Rule::Safe => "RFC 9111 §4.4",
-            Rule::BareRequest => "RFC 9110 §9.3.1",
-            Rule::SharableRequest => "RFC 9111 §5.2.1.5",
-            Rule::StorableMethod | Rule::Kept | Rule::Final | Rule::OfUse => "RFC 9111 §3",
-            Rule::NoStore => "RFC 9111 §5.2.2.5",
-            Rule::Private => "RFC 9111 §5.2.2.7",
-            Rule::VaryStar => "RFC 9111 §4.1",
-            Rule::Authorization | Rule::Unauthorized => "RFC 9111 §3.5",
-            Rule::Cookie | Rule::Unprovoked => "larder",
-            Rule::SetCookie => "RFC 9111 §7.3",
-            Rule::Satisfiable => "RFC 9110 §15.5.17",
-            Rule::Understood => "RFC 9111 §5.2.2.3",
-            Rule::UsablePart => "RFC 9111 §3.3",
-            Rule::StoredNoCache => "RFC 9111 §5.2.2.4",
-            Rule::AskedNoCache => "RFC 9111 §5.2.1.4",
-            Rule::Fresh => "RFC 9111 §4.2",
-            Rule::MaxAge | Rule::MaxAgeOfStale => "RFC 9111 §5.2.1.1",
-            Rule::MinFresh | Rule::NoMinFresh => "RFC 9111 §5.2.1.3",
-            Rule::MayBeStale => "RFC 9111 §4.2.4",
-            Rule::MaxStale | Rule::NoMaxStale => "RFC 9111 §5.2.1.2",
-            Rule::WhileRevalidate => "RFC 5861 §3",
         }
     }
 }

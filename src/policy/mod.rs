@@ -21,6 +21,7 @@ mod range;
 mod reason;
 mod reference;
 mod reuse;
+mod rules;
 mod search;
 mod storing;
 mod structured;

@@ -6,7 +6,7 @@ use http::{HeaderName, Method, request};
 
 use super::{
     Head, Policy, Reason, RequestDirectives, Reuse,
-    explain::{Rule, Witness},
+    rules::{Rule, Witness},
 };
 
 pub(super) fn only_if_cached(req: &request::Parts) -> bool {

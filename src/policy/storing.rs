@@ -13,8 +13,9 @@ use http::{
 
 use super::{
     Admit, Content, Digest, Head, Keep, Key, Policy, Reason, RequestDirectives, Source, Varies,
-    explain::{Rule, Witness},
-    list, reference, usual,
+    list, reference,
+    rules::{Rule, Witness},
+    usual,
 };
 
 /// How long a response that can be validated is of use after it went stale.

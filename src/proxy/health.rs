@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 
 use super::{
     body::Spliced,
+    draining::Draining,
     error::{self, ApiError},
-    server::Draining,
 };
 
 /// The endpoint.

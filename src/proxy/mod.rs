@@ -13,6 +13,8 @@ mod clear;
 pub mod config;
 mod data;
 mod docs;
+mod draining;
+mod ended;
 mod envelope;
 mod error;
 mod explain;
@@ -70,6 +72,7 @@ use self::{
     body::Spliced,
     config::Config,
     docs::Docs,
+    draining::Draining,
     envelope::{Envelope, Holds},
     error::ApiError,
     explain::Explain,
@@ -78,7 +81,6 @@ use self::{
     health::Health,
     limits::Bounds,
     router::{Own, Router},
-    server::Draining,
     target::Targets,
     tls::{Reload, Tls},
 };

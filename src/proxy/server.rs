@@ -2,20 +2,15 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
     future::poll_fn,
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use h2::Reason;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::{
@@ -32,11 +27,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{error::Elapsed, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
+    draining::Draining,
+    ended::count,
     express::{self, Line},
     front::{Front, Fronted},
     interim::{self, Outbox},
@@ -58,35 +55,6 @@ const H2_AHEAD: usize = 64 * 1024;
 
 /// HTTP/2 has no timeout of its own: silent peers are asked for a sign of life.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-/// Tells whether the end has come. Clones tell the same.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Draining(Arc<End>);
-
-#[derive(Debug, Default)]
-struct End {
-    /// What is looked at by each request takes no lock.
-    has_come: AtomicBool,
-    told: watch::Sender<bool>,
-}
-
-impl Draining {
-    pub(super) fn is_on(&self) -> bool {
-        self.0.has_come.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn begin(&self) {
-        self.0.has_come.store(true, Ordering::Relaxed);
-        self.0.told.send_replace(true);
-    }
-
-    /// Until it has come.
-    async fn begun(&self) {
-        let mut told = self.0.told.subscribe();
-        let begun = told.wait_for(|on| *on).await;
-        debug_assert!(begun.is_ok(), "the sender is here");
-    }
-}
 
 /// Serves on `listener`, with `app` made for each peer, until the draining begins, and then
 /// finishes what is in flight. Whether that came to an end is the result.
@@ -410,45 +378,6 @@ async fn until_h2_ends(
 /// What HTTP/2 can say of a size.
 fn small(size: u64) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX).min(i32::MAX as u32)
-}
-
-/// Counts what a connection has ended for, where no request was to blame.
-fn count(bounds: &Bounds, error: &(dyn Error + 'static)) {
-    if let Some(limit) = limit_met(error) {
-        bounds.met(limit);
-    }
-}
-
-fn limit_met(error: &(dyn Error + 'static)) -> Option<Limit> {
-    if error.is::<Elapsed>() {
-        // Of the first bytes.
-        return Some(Limit::Idle);
-    }
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return (error.kind() == io::ErrorKind::TimedOut).then_some(Limit::Handshake);
-    }
-    let error = error.downcast_ref::<hyper::Error>()?;
-    if error.is_parse_too_large() {
-        Some(Limit::Head)
-    } else if error.is_parse() {
-        Some(Limit::Malformed)
-    } else if error.is_timeout() {
-        Some(Limit::Idle)
-    } else {
-        error.source()?.downcast_ref().and_then(frames_met)
-    }
-}
-
-/// What a connection in HTTP/2 was closed for by larder's own side.
-fn frames_met(error: &h2::Error) -> Option<Limit> {
-    match error.reason().filter(|_| !error.is_remote())? {
-        Reason::ENHANCE_YOUR_CALM | Reason::FLOW_CONTROL_ERROR => Some(Limit::Floods),
-        Reason::PROTOCOL_ERROR
-        | Reason::STREAM_CLOSED
-        | Reason::FRAME_SIZE_ERROR
-        | Reason::COMPRESSION_ERROR => Some(Limit::Malformed),
-        _ => None,
-    }
 }
 
 /// Whether the client begins with HTTP/2's preface (RFC 9113 §3.4), of which three bytes are

@@ -11,10 +11,11 @@ use super::{
     StartError,
     backend::Backend,
     config::{BackendKind, Config},
-    data, forward,
+    data,
+    draining::Draining,
+    forward,
     front::Front,
     rescue::RescueLayer,
-    server::Draining,
     target::Targets,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use proptest::{prelude::*, sample::subsequence};
 
-use super::*;
+use super::{super::Reason, *};
 use crate::policy::testing::{at, date_at, get, head, request, response};
 
 type Fields = Vec<(String, String)>;

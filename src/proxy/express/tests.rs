@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     cache::CacheLayer,
     metrics::Metrics,
-    proxy::{Origin, backend::Backend, config::Config, server::Draining},
+    proxy::{Origin, backend::Backend, config::Config, draining::Draining},
 };
 
 const ASK: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";

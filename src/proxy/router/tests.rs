@@ -6,7 +6,7 @@ use serde_json::Value;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use super::*;
-use crate::proxy::{Origin, config::Config, envelope::Holds, server::Draining, target::Targets};
+use crate::proxy::{Origin, config::Config, draining::Draining, envelope::Holds, target::Targets};
 use crate::{
     cache::{CacheLayer, Purged},
     metrics::Metrics,
