@@ -1,11 +1,10 @@
 //! Interim responses (1xx) on their way to the client (RFC 9110 §15.2).
 //!
-//! hyper's server has no word for them, so they are written past it: [`Io`] is the connection
-//! that hyper writes to. hyper asks it to flush whenever it has nothing left to write, also while
-//! a request waits for its answer, and that is when what the [`Outbox`] holds goes out. The outbox
-//! is filled by the future that waits for the answer, which hyper polls in the same task, and
-//! which holds the answer back until the outbox is empty: so an interim head never stands within
-//! another message, nor after the response that it precedes.
+//! hyper's server has no word for them, so they are written [past](super::past) it: what the
+//! [`Outbox`] holds goes out when hyper flushes, also while a request waits for its answer. The
+//! outbox is filled by the future that waits for the answer, which hyper polls in the same task,
+//! and which holds the answer back until the outbox is empty: so an interim head never stands after
+//! the response that it precedes.
 //!
 //! Only HTTP/1.1 has them here: a client of HTTP/1.0 must be sent none, and HTTP/2 leaves no way
 //! past hyper. Only a request that goes to the upstream itself gets any: they are not stored, and
@@ -14,13 +13,13 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    io::{self, IoSlice, Write},
-    pin::{Pin, pin},
+    io::Write,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response, Version};
@@ -29,9 +28,8 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{fields, unsent::Unsent};
+use super::fields;
 use crate::upstream::{Interim, Interims};
 
 /// A client that does not read is not sent more than about this.
@@ -46,15 +44,6 @@ struct Heads {
     /// Whether there are any: all that is looked at where there are none.
     any: AtomicBool,
     bytes: Mutex<Vec<u8>>,
-}
-
-/// A connection that is written to from the outbox, too.
-#[derive(Debug)]
-pub(super) struct Io<T> {
-    inner: T,
-    outbox: Outbox,
-    /// What was taken from the outbox, and is not written yet.
-    begun: Unsent,
 }
 
 /// `service`, which puts the interim responses to a request into `outbox` until it has answered.
@@ -117,14 +106,16 @@ impl Outbox {
         self.0.any.store(true, Ordering::Relaxed);
     }
 
-    /// Takes what there is, in the task that hyper polls the service in: see [`Self::emptied`].
-    fn take(&self, cx: &Context<'_>) -> Vec<u8> {
+    /// Moves what there is to `out`, in the task that hyper polls the service in: see
+    /// [`Self::emptied`]. Whether there was anything.
+    pub(super) fn take(&self, cx: &Context<'_>, out: &mut Vec<u8>) -> bool {
         if !self.holds() {
-            return Vec::new();
+            return false;
         }
         self.0.any.store(false, Ordering::Relaxed);
         cx.waker().wake_by_ref();
-        std::mem::take(&mut *self.bytes())
+        out.append(&mut self.bytes());
+        true
     }
 
     async fn emptied(&self) {
@@ -144,75 +135,17 @@ impl Outbox {
     }
 }
 
-// === impl Io ===
-
-impl<T: AsyncWrite + Unpin> Io<T> {
-    pub(super) fn new(inner: T, outbox: Outbox) -> Self {
-        Io {
-            inner,
-            outbox,
-            begun: Unsent::default(),
-        }
-    }
-
-    /// Until no head is half written.
-    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.begun.poll_send(cx, &mut self.inner)
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_finish(cx))?;
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_finish(cx))?;
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_finish(cx))?;
-        let heads = self.outbox.take(cx);
-        self.begun.bytes().extend(heads);
-        ready!(self.poll_finish(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, StatusCode};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+    use crate::proxy::{
+        express::{Express, Line},
+        past::Io,
+        patience::Answering,
+    };
 
     const HEAD: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nvia: 1.1 larder\r\n\r\n";
 
@@ -230,7 +163,8 @@ mod tests {
     async fn a_head_that_is_begun_is_finished_before_anything_else() {
         let (near, mut far) = duplex(4);
         let outbox = Outbox::default();
-        let mut io = Io::new(near, outbox.clone());
+        let express = Express::new((None, Answering::default(), Line::default()), 8192);
+        let mut io = Io::new(near, express, outbox.clone());
         let mut heard = String::new();
         let talk = async {
             io.write_all(b"before;").await.unwrap();

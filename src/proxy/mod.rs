@@ -34,6 +34,7 @@ mod logging;
 mod once;
 mod origin;
 mod pace;
+mod past;
 mod patience;
 mod rescue;
 mod room;

@@ -34,11 +34,12 @@ use tower::{BoxError, Service, ServiceExt};
 use super::{
     draining::Draining,
     ended::count,
-    express::{self, Line},
+    express::{Express, Line},
     front::{Front, Fronted},
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
     pace::{Pace, Paced},
+    past,
     patience::{self, Answering, Patient},
     tls::Tls,
 };
@@ -315,8 +316,8 @@ where
         let head = usize::try_from(limits.head).unwrap_or(usize::MAX);
         let (outbox, line) = (Outbox::default(), Line::default());
         let same = (front.clone(), answering.clone(), line.clone());
-        let io = express::Io::new(io, same, head);
-        let io = TokioIo::new(interim::Io::new(io, outbox.clone()));
+        let express = Express::new(same, head);
+        let io = TokioIo::new(past::Io::new(io, express, outbox.clone()));
         let service = interim::passing_on(service, outbox);
         let service = Fronted::new(front, answering, (None, Some(line)), service);
         let mut http1 = http1::Builder::new();

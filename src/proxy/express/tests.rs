@@ -13,7 +13,9 @@ use super::*;
 use crate::{
     cache::CacheLayer,
     metrics::Metrics,
-    proxy::{Origin, backend::Backend, config::Config, draining::Draining},
+    proxy::{
+        Origin, backend::Backend, config::Config, draining::Draining, interim::Outbox, past::Io,
+    },
 };
 
 const ASK: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -41,11 +43,8 @@ async fn front(body: &'static str) -> Front {
 async fn connection(front: Front, holds: usize) -> (Io<DuplexStream>, DuplexStream) {
     let (near, mut far) = duplex(holds);
     let line = Line::default();
-    let mut io = Io::new(
-        near,
-        (Some(front), Answering::default(), line.clone()),
-        8192,
-    );
+    let express = Express::new((Some(front), Answering::default(), line.clone()), 8192);
+    let mut io = Io::new(near, express, Outbox::default());
     far.write_all(ASK).await.unwrap();
     assert_eq!(read(&mut io).await, ASK);
     line.came(true);
@@ -65,7 +64,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> request::Parts {
 
 /// hyper has all of the answer, and sends it.
 async fn answered(io: &mut Io<DuplexStream>) {
-    drop(Due::new((), Some(io.line.clone())));
+    drop(Due::new((), Some(io.express.line.clone())));
     io.flush().await.unwrap();
 }
 
@@ -108,7 +107,7 @@ async fn what_is_known_is_answered_without_hyper() {
             "{answer}"
         );
     }
-    assert_eq!(io.answering.came_so_far(), 3);
+    assert_eq!(io.express.answering.came_so_far(), 3);
 }
 
 #[tokio::test]
@@ -143,16 +142,16 @@ async fn what_came_is_answered_before_what_comes() {
         far.write_all(other).await.unwrap();
         read(&mut io).await;
         if let Some(is_answered) = is_answered {
-            io.line.came(true);
+            io.express.line.came(true);
             if is_answered {
-                drop(Due::new((), Some(io.line.clone())));
+                drop(Due::new((), Some(io.express.line.clone())));
             }
         }
         // Now, and ever after.
         for _ in 0..3 {
             far.write_all(ASK).await.unwrap();
             assert_eq!(read(&mut io).await, ASK, "{is_answered:?}");
-            io.line.came(true);
+            io.express.line.came(true);
             answered(&mut io).await;
         }
     }
@@ -171,7 +170,7 @@ async fn who_does_not_send_one_head_after_the_other_is_left_to_hyper() {
         let (mut io, mut far) = connection(front.clone(), 8192).await;
         far.write_all(came).await.unwrap();
         read(&mut io).await;
-        io.line.came(is_whole);
+        io.express.line.came(is_whole);
         answered(&mut io).await;
         far.write_all(ASK).await.unwrap();
         assert_eq!(
@@ -190,8 +189,8 @@ async fn who_closes_asks_no_more() {
     for _ in 0..2 {
         far.write_all(closing.as_bytes()).await.unwrap();
         assert_eq!(read(&mut io).await, closing.as_bytes());
-        io.line.came(true);
-        io.line.knows(head(&[("connection", "Close")]));
+        io.express.line.came(true);
+        io.express.line.knows(head(&[("connection", "Close")]));
         answered(&mut io).await;
     }
 }
