@@ -47,6 +47,58 @@ fn no_cache_is_asked_for_each_time() {
 }
 
 #[test]
+fn what_is_asked_plainly_is_answered_as_it_would_be_otherwise() {
+    let policy = Policy::origin();
+    for response in [
+        "max-age=60",
+        "max-age=60, no-cache",
+        "max-age=60, no-cache=\"x-a\"",
+        "s-maxage=60, must-revalidate",
+        "max-age=60, stale-while-revalidate=60",
+        "max-age=0",
+    ] {
+        let head = ok(&[("cache-control", response)]);
+        for seconds in [0, 1, 59, 60, 61] {
+            let found = match policy.reuse(&head, &get(&[]), at(seconds)) {
+                Reuse::Fresh { age, ttl } => Some((age, ttl)),
+                Reuse::StaleWhileRevalidate { .. } | Reuse::Validate { .. } => None,
+            };
+            let at_once = policy.reuse_plainly(&head, at(seconds));
+            assert_eq!(at_once, found, "{response} after {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn what_bears_on_how_a_response_is_used_is_not_asked_plainly() {
+    let policy = Policy::origin();
+    for name in [
+        "cache-control",
+        "content-length",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "range",
+        "transfer-encoding",
+        "upgrade",
+    ] {
+        assert!(
+            !policy.is_plain(&get(&[("accept", "*/*"), (name, "x")])),
+            "{name}"
+        );
+    }
+    let mut req = get(&[("accept", "*/*"), ("authorization", "x"), ("cookie", "a=b")]);
+    assert!(policy.is_plain(&req));
+    for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
+        req.method = method;
+        assert!(!policy.is_plain(&req), "{}", req.method);
+    }
+}
+
+#[test]
 fn a_request_may_insist() {
     assert_eq!(
         after(1, "max-age=60", "no-cache"),

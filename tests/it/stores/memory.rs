@@ -77,9 +77,15 @@ async fn whatever_max_object_allows_is_kept() {
 #[tokio::test]
 async fn a_small_budget_keeps_what_fits() {
     let store = MemoryStore::new(1 << 20).with_max_object(8 << 20);
-    put(&store, &key("/a"), &sized(1, 900_000)).await;
-    assert!(get(&store, &key("/a")).await.is_some());
-    put(&store, &key("/a"), &sized(2, 2 << 20)).await;
+    put(&store, &key("/a"), &entry(1, "body")).await;
+    // 97.4 % of it.
+    put(&store, &key("/a"), &sized(2, 1_021_000)).await;
+    let kept = get(&store, &key("/a")).await;
+    assert!(
+        matches!(&kept, Some(Record::Response(entry)) if entry.id == EntryId(2)),
+        "{kept:?}"
+    );
+    put(&store, &key("/a"), &sized(3, 2 << 20)).await;
     assert!(
         get(&store, &key("/a")).await.is_none(),
         "nor what was there"
