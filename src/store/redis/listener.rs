@@ -1,7 +1,8 @@
 //! Hearing what other instances do, and knowing until when one can be sure to have heard it all.
 //!
 //! Messages may be lost without a sign. So a listener sends itself one every now and then, and
-//! what was sent before one that comes back was heard. A connection that ends is not mended but
+//! what was sent before one that comes back was heard; and it asks what was purged before that, for
+//! what was said before it began to listen. A connection that ends is not mended but
 //! replaced: what was copied before is of another session, and must be looked up again.
 
 use std::{
@@ -19,6 +20,7 @@ use fred::{
 };
 use tokio::{
     sync::watch,
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -66,6 +68,43 @@ struct Listener {
     forget: Forget,
     /// For how long copies are good after what was heard.
     good_for: Duration,
+}
+
+/// What a session sends itself, numbered from 1.
+#[derive(Default)]
+struct Beats {
+    last: u64,
+    /// Those that do not count yet, and when they were sent.
+    sent: VecDeque<(u64, Instant)>,
+    /// The last that came back.
+    heard: u64,
+    /// The last before which all that was purged is known.
+    learned: u64,
+}
+
+impl Beats {
+    /// The number of a further one.
+    fn send(&mut self, now: Instant) -> u64 {
+        self.last += 1;
+        self.sent.push_back((self.last, now));
+        self.last
+    }
+
+    /// When the oldest was sent that does not count yet.
+    fn waits_since(&self) -> Option<Instant> {
+        self.sent.front().map(|(_, sent)| *sent)
+    }
+
+    /// When the last was sent of those that count from now on: what comes back tells nothing of what
+    /// was said before the session, and what is known nothing of what is said since.
+    fn count(&mut self) -> Option<Instant> {
+        let known = self.heard.min(self.learned);
+        let mut last = None;
+        while let Some((_, sent)) = self.sent.pop_front_if(|(beat, _)| *beat <= known) {
+            last = Some(sent);
+        }
+        last
+    }
 }
 
 impl Ears {
@@ -172,45 +211,46 @@ impl Listener {
 
         let mut ticks = interval(self.good_for / 4);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut beats = VecDeque::new();
-        let mut count = 0_u64;
+        let (mut beats, mut learning) = (Beats::default(), JoinSet::new());
         loop {
             tokio::select! {
                 biased;
                 message = messages.recv() => self.hear(&message.ok()?, &mut beats).await?,
+                Some(learned) = learning.join_next() => {
+                    beats.learned = beats.learned.max(learned.ok()?);
+                }
                 _ = &mut connection => return None,
                 _ = ticks.tick() => {
                     let now = self.shared.clock.instant();
-                    if let Some((_, first, _)) = beats.front()
-                        && now.duration_since(*first) > self.good_for * 2
-                    {
+                    let since = beats.waits_since().map(|since| now.duration_since(since));
+                    if since.is_some_and(|since| since > self.good_for * 2) {
                         return None; // the connection hangs
                     }
-                    count += 1;
-                    beats.push_back((count, now, self.beat(own.clone(), count)));
+                    learning.spawn(self.beat(own.clone(), beats.send(now)));
                 }
+            }
+            if let Some(sent) = beats.count() {
+                let until = self.ears.nanos(sent + self.good_for);
+                self.ears.heard_until.fetch_max(until, Ordering::AcqRel);
             }
         }
     }
 
     /// Has a message sent to this listener, and learns what was purged before that. It is tried until
-    /// it comes about: what was said before this session began was not heard.
-    fn beat(&self, channel: String, count: u64) -> Task {
+    /// it comes about. Answers with its number.
+    fn beat(&self, channel: String, count: u64) -> impl Future<Output = u64> + use<> {
         let shared = Arc::clone(&self.shared);
         let message = Event::Beat.message(shared.sender(), &count.to_be_bytes());
-        Task::of(&tokio::spawn(async move {
+        async move {
             let publish = Some((channel, message));
             while shared.beat(Way::Open, publish.clone()).await.is_err() {
                 sleep(PAUSE).await;
             }
-        }))
+            count
+        }
     }
 
-    async fn hear(
-        &self,
-        message: &Message,
-        beats: &mut VecDeque<(u64, Instant, Task)>,
-    ) -> Option<()> {
+    async fn hear(&self, message: &Message, beats: &mut Beats) -> Option<()> {
         let bytes = message.value.as_bytes().unwrap_or_default();
         let (event, sender, of) = Event::read(bytes)?;
         let own = sender == self.shared.sender();
@@ -218,13 +258,7 @@ impl Listener {
         match event {
             Event::Beat => {
                 let count = u64::from_be_bytes(of.try_into().ok()?);
-                while let Some((first, sent, _)) = beats.front()
-                    && *first <= count
-                {
-                    let until = self.ears.nanos(*sent + self.good_for);
-                    self.ears.heard_until.fetch_max(until, Ordering::AcqRel);
-                    beats.pop_front();
-                }
+                beats.heard = beats.heard.max(count);
             }
             Event::Landed => {
                 if let Some(landed) = self.ears.waiting.find(&key()?) {
@@ -251,5 +285,36 @@ impl Listener {
     fn forget(&self, key: &Key) {
         self.ears.changes.add(key);
         (self.forget)(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_counts_when_it_came_back_and_what_was_before_it_is_known() {
+        let start = crate::clock::Clock::system().instant();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut beats = Beats::default();
+        assert_eq!(beats.count(), None);
+        for seconds in 1..=3 {
+            assert_eq!(beats.send(at(seconds)), seconds);
+        }
+
+        beats.heard = 2;
+        assert_eq!(beats.count(), None, "nobody knows what was purged before");
+        assert_eq!(beats.waits_since(), Some(at(1)));
+        beats.learned = 1;
+        assert_eq!(beats.count(), Some(at(1)));
+        assert_eq!(beats.count(), None, "it counts once");
+
+        // What was asked last knows all that was asked before.
+        beats.learned = 3;
+        assert_eq!(beats.count(), Some(at(2)));
+        assert_eq!(beats.waits_since(), Some(at(3)), "it did not come back");
+        beats.heard = 3;
+        assert_eq!(beats.count(), Some(at(3)));
+        assert_eq!(beats.waits_since(), None);
     }
 }
