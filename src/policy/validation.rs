@@ -4,7 +4,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, IF_MATCH,
-        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, SET_COOKIE,
+        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+        SET_COOKIE,
     },
     request, response,
 };
@@ -31,17 +32,7 @@ const OF_THE_BYTES: [HeaderName; 6] = [
 /// Conditions for `stored`, in place of the client's own (§4.3.1). A range is taken out as well,
 /// so that the answer is the whole.
 pub(super) fn make_conditional(headers: &mut HeaderMap, stored: Option<&Head>) -> bool {
-    let is_own = |name: &&HeaderName| {
-        matches!(
-            name.as_str(),
-            "if-match"
-                | "if-modified-since"
-                | "if-none-match"
-                | "if-range"
-                | "if-unmodified-since"
-                | "range"
-        )
-    };
+    let is_own = |name: &&HeaderName| is_condition(name) || [IF_RANGE, RANGE].contains(name);
     let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
     for name in own {
         headers.remove(name);
@@ -135,14 +126,16 @@ fn stored_tag(head: &Head) -> ETag<'_> {
     ETag::parse(head.etag().map_or(b"", |tag| tag.as_bytes()))
 }
 
+/// Whether a field of this name is a condition on the whole of a response (RFC 9110 §13.1).
+fn is_condition(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "if-match" | "if-modified-since" | "if-none-match" | "if-unmodified-since"
+    )
+}
+
 /// The client's own conditions, in the order of RFC 9110 §13.2.2, applied as §4.3.2 says.
 pub(super) fn precondition(req: &request::Parts, head: &Head) -> Precondition {
-    let is_condition = |name: &HeaderName| {
-        matches!(
-            name.as_str(),
-            "if-match" | "if-modified-since" | "if-none-match" | "if-unmodified-since"
-        )
-    };
     let is_read = matches!(req.method, Method::GET | Method::HEAD) || is_query(&req.method);
     if !is_read
         || !(head.status() == StatusCode::OK || head.part.is_some())

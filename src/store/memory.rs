@@ -35,10 +35,7 @@ use quick_cache::{
 };
 use tokio::{task::yield_now, time::Instant};
 
-#[cfg(feature = "redis")]
 pub(super) use self::item::Copied;
-#[cfg(not(feature = "redis"))]
-use self::item::Copied;
 use self::{
     item::{ByWeight, Item, Kept, What, weight},
     packed::Packed,
