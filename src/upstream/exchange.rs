@@ -1,6 +1,11 @@
 //! One request's way to the upstream and back.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -40,10 +45,17 @@ pub(super) struct Outgoing {
     progress: Option<watch::Receiver<Progress>>,
 }
 
+/// A request that is sent once, and the connection that its answer comes on.
+type Attempt = (legacy::ResponseFuture, CaptureConnection);
+
 // === impl Exchange ===
 
 impl Exchange {
-    pub(super) async fn run(&self, outgoing: Outgoing) -> Result<Response<Body>, Error> {
+    /// What comes of a request. What is only needed to send it is not kept until it is answered.
+    pub(super) fn run(
+        self: Arc<Self>,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + Send {
         let Outgoing {
             mut request,
             interims,
@@ -55,38 +67,33 @@ impl Exchange {
             headers.insert(header::PROXY_AUTHORIZATION, authorization);
         }
         let read_by_proxy = self.proxies.reads(request.uri());
-        let answer = within(self.timeout, progress, self.send(request, interims)).await;
-        let mut response = answer.map_err(|error| Error::new(&peer, error))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let what = "it switched protocols unasked";
-            return Err(Error::new(&peer, Failure::new(ErrorKind::Protocol, what)));
+        let again = replay(&request).map(|again| (again, interims.clone()));
+        let attempt = self.attempt(request, interims);
+        async move {
+            let answer = pin!(self.send(attempt, again));
+            let answer = within(self.timeout, progress, answer).await;
+            let response = answer.map_err(|error| Error::new(&peer, error))?;
+            let response = check(response, read_by_proxy);
+            let mut response = response.map_err(|failure| Error::new(&peer, failure))?;
+            fields::strip(response.headers_mut());
+            Ok(response.map(|body| Body::new(body, peer, self.timeout)))
         }
-        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && read_by_proxy {
-            // It is about us, and no answer to who asked us.
-            let what = "the proxy asks for other credentials";
-            return Err(Error::new(&peer, Failure::new(ErrorKind::Proxy, what)));
-        }
-        if response.status() == StatusCode::NO_CONTENT {
-            // RFC 9110 §8.6: there is no body that a next reader could be made to wait for.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-        }
-        fields::strip(response.headers_mut());
-        Ok(response.map(|body| Body::new(body, peer, self.timeout)))
     }
 
-    /// Sends, and once more if the connection was a kept one that its server had closed before
-    /// the request arrived (RFC 9112 §9.3.1). Only what is safe and has no body is sent twice.
+    /// Waits for the answer, and sends once more if the connection was a kept one that its server
+    /// had closed before the request arrived (RFC 9112 §9.3.1). Only what is safe and has no body
+    /// is sent twice.
     async fn send(
         &self,
-        request: Request<RequestBody>,
-        interims: Option<Interims>,
+        (answer, mut connection): Attempt,
+        again: Option<(Box<Request<RequestBody>>, Option<Interims>)>,
     ) -> Result<Response<Incoming>, BoxError> {
-        let again = replay(&request);
-        let (mut answer, mut connection) = self.attempt(request, interims.clone()).await;
-        if let (Err(error), Some(again)) = (&answer, again)
+        let mut answer = answer.await;
+        if let (Err(error), Some((again, interims))) = (&answer, again)
             && closed_while_kept(error)
         {
-            (answer, connection) = self.attempt(again, interims).await;
+            let attempt = self.attempt(*again, interims);
+            (answer, connection) = (attempt.0.await, attempt.1);
         }
         let mut response = answer?;
         Mark::answered(response.extensions_mut());
@@ -100,30 +107,47 @@ impl Exchange {
         Ok(response)
     }
 
-    /// Sends a request once. Beside the answer: the connection that it came on.
-    async fn attempt(
-        &self,
-        mut request: Request<RequestBody>,
-        interims: Option<Interims>,
-    ) -> (Result<Response<Incoming>, legacy::Error>, CaptureConnection) {
+    /// Sends a request once.
+    fn attempt(&self, mut request: Request<RequestBody>, interims: Option<Interims>) -> Attempt {
         if let Some(interims) = interims {
             interims.listen(&mut request);
         }
         let connection = capture_connection(&mut request);
-        (self.client.request(request).await, connection)
+        (self.client.request(request), connection)
     }
+}
+
+/// What is no answer to who asked us, though it is a response.
+fn check(
+    mut response: Response<Incoming>,
+    read_by_proxy: bool,
+) -> Result<Response<Incoming>, Failure> {
+    let status = response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let what = "it switched protocols unasked";
+        return Err(Failure::new(ErrorKind::Protocol, what));
+    }
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED && read_by_proxy {
+        // It is about us.
+        let what = "the proxy asks for other credentials";
+        return Err(Failure::new(ErrorKind::Proxy, what));
+    }
+    if status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6: there is no body that a next reader could be made to wait for.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    Ok(response)
 }
 
 /// Bounds the time without progress: a request whose body is still being sent may take long.
 async fn within<T>(
     timeout: Option<Duration>,
     progress: Option<watch::Receiver<Progress>>,
-    answer: impl Future<Output = Result<T, BoxError>>,
+    mut answer: Pin<&mut impl Future<Output = Result<T, BoxError>>>,
 ) -> Result<T, BoxError> {
     let Some(timeout) = timeout else {
         return answer.await;
     };
-    let mut answer = pin!(answer);
     let mut since = Clock::system().instant();
     loop {
         if let Ok(answer) = tokio::time::timeout_at(since + timeout, &mut answer).await {
@@ -144,11 +168,11 @@ async fn within<T>(
 }
 
 /// A copy of a request that may be sent twice.
-fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+fn replay(request: &Request<RequestBody>) -> Option<Box<Request<RequestBody>>> {
     if !request.method().is_safe() || !matches!(request.body(), RequestBody::Empty) {
         return None;
     }
-    let mut copy = Request::new(RequestBody::Empty);
+    let mut copy = Box::new(Request::new(RequestBody::Empty));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
@@ -253,7 +277,9 @@ mod tests {
             std::future::pending::<Result<(), BoxError>>().await
         };
         let timeout = Some(Duration::from_secs(30));
-        let error = within(timeout, Some(latest), upload).await.unwrap_err();
+        let error = within(timeout, Some(latest), pin!(upload))
+            .await
+            .unwrap_err();
         assert_eq!(kind_of(&*error), ErrorKind::Timeout);
         assert_eq!(begin.elapsed(), Duration::from_secs(90));
     }
@@ -283,7 +309,7 @@ mod tests {
                 Ok::<_, BoxError>(())
             };
             let timeout = Some(Duration::from_secs(30));
-            let error = within(timeout, progress, exchange).await.unwrap_err();
+            let error = within(timeout, progress, pin!(exchange)).await.unwrap_err();
             assert_eq!(kind_of(&*error), fault);
             assert_eq!(begin.elapsed(), Duration::from_secs(50));
         }

@@ -38,7 +38,7 @@ pub mod tls;
 
 use std::{
     fmt,
-    future::Future,
+    future::{self, Future},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -119,9 +119,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let exchange = Arc::clone(&self.exchange);
-        let outgoing = Outgoing::new(request);
         ResponseFuture {
-            inner: Box::pin(async move { exchange.run(outgoing?).await }),
+            inner: match Outgoing::new(request) {
+                Ok(outgoing) => Box::pin(exchange.run(outgoing)),
+                Err(error) => Box::pin(future::ready(Err(error))),
+            },
         }
     }
 }
