@@ -12,14 +12,13 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
     io::Write,
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::{Request, Response, Version};
@@ -28,6 +27,7 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
+use pin_project_lite::pin_project;
 
 use super::fields;
 use crate::upstream::{Interim, Interims};
@@ -61,27 +61,54 @@ where
         if let Some(interims) = &interims {
             request.extensions_mut().insert(interims.clone());
         }
-        let answer = service.call(request);
-        let outbox = outbox.clone();
-        async move {
-            let Some(interims) = interims else {
-                return answer.await;
-            };
-            let mut answer = pin!(answer);
-            let answer = loop {
-                tokio::select! {
-                    biased;
-                    answer = &mut answer => break answer,
-                    interim = interims.next() => outbox.put(interim),
-                }
-            };
-            while let Some(interim) = interims.pop() {
-                outbox.put(interim);
-            }
-            outbox.emptied().await;
-            answer
+        PassingOn {
+            answer: service.call(request),
+            interims,
+            outbox: outbox.clone(),
+            held: None,
         }
     })
+}
+
+pin_project! {
+    /// The answer to a request, after what came before it.
+    struct PassingOn<F, T> {
+        #[pin]
+        answer: F,
+        interims: Option<Interims>,
+        outbox: Outbox,
+        // It is there, and an interim head is to go out before it.
+        held: Option<Box<T>>,
+    }
+}
+
+// === impl PassingOn ===
+
+impl<F: Future> Future for PassingOn<F, F::Output> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(interims) = this.interims else {
+            return this.answer.poll(cx);
+        };
+        let answer = match this.held.take() {
+            Some(held) => *held,
+            None => {
+                let answer = this.answer.poll(cx);
+                while let Poll::Ready(interim) = interims.poll_next(cx) {
+                    this.outbox.put(interim);
+                }
+                ready!(answer)
+            }
+        };
+        if this.outbox.holds() {
+            // hyper asks again when they have gone out: see `Outbox::take`.
+            *this.held = Some(Box::new(answer));
+            return Poll::Pending;
+        }
+        Poll::Ready(answer)
+    }
 }
 
 // === impl Outbox ===
@@ -107,7 +134,7 @@ impl Outbox {
     }
 
     /// Moves what there is to `out`, in the task that hyper polls the service in: see
-    /// [`Self::emptied`]. Whether there was anything.
+    /// [`PassingOn`]. Whether there was anything.
     pub(super) fn take(&self, cx: &Context<'_>, out: &mut Vec<u8>) -> bool {
         if !self.holds() {
             return false;
@@ -116,14 +143,6 @@ impl Outbox {
         cx.waker().wake_by_ref();
         out.append(&mut self.bytes());
         true
-    }
-
-    async fn emptied(&self) {
-        poll_fn(|_| match self.holds() {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        })
-        .await;
     }
 
     fn holds(&self) -> bool {
@@ -177,7 +196,7 @@ mod tests {
                 _ = io.flush() => panic!("it cannot all have gone"),
                 () = std::future::ready(()) => {}
             }
-            outbox.emptied().await;
+            assert!(!outbox.holds(), "it is begun");
             io.write_all(b"after").await.unwrap();
             drop(io);
         };

@@ -43,6 +43,7 @@ mod server;
 mod stack;
 mod target;
 mod tls;
+mod track;
 mod trailers;
 mod unsent;
 mod wire;

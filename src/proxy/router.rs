@@ -2,15 +2,17 @@
 
 use std::{
     convert::Infallible,
+    ops::ControlFlow::{self, Break, Continue},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body;
 use http_body_util::{Either, Empty};
+use pin_project_lite::pin_project;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::{
@@ -76,6 +78,22 @@ struct Parts<S> {
     own: Own<S>,
     origin: Option<Origin>,
     stack: S,
+}
+
+/// What does not go on to the origin.
+enum Aside {
+    Refused(Response<Spliced>),
+    Own(Route, request::Parts),
+    Purge(Uri),
+}
+
+pin_project! {
+    /// What the stack answers.
+    struct Forwarded<S, F> {
+        parts: Arc<Parts<S>>,
+        #[pin]
+        answer: F,
+    }
 }
 
 /// What larder itself answers to.
@@ -181,75 +199,76 @@ where
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        let Router { parts, entrance } = self.clone();
-        Box::pin(async move { Ok(parts.answer(request, entrance).await) })
+        let parts = Arc::clone(&self.parts);
+        let is_head = *request.method() == Method::HEAD;
+        match parts.route(request, self.entrance) {
+            Continue(request) => {
+                let answer = parts.stack.clone().oneshot(request);
+                Box::pin(Forwarded { parts, answer })
+            }
+            Break(aside) => Box::pin(async move {
+                let own = parts.answer(aside).await;
+                // RFC 9110 §9.3.2: the head that GET has, its Content-Length included.
+                let own = match is_head {
+                    true => own.map(|_| Spliced::empty()),
+                    false => own,
+                };
+                Ok(own.map(Either::Left))
+            }),
+        }
     }
 }
 
 impl<S> Parts<S> {
-    async fn answer<R, B>(
+    /// The request to the origin, if it is one.
+    fn route<R: Body>(
         &self,
         mut request: Request<R>,
         entrance: Entrance,
-    ) -> Response<ResponseBody<B>>
-    where
-        S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send,
-        R: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError> + Send,
-    {
-        let head = *request.method() == Method::HEAD;
+    ) -> ControlFlow<Aside, Request<RequestBody<R>>> {
         fields::remove_named(request.headers_mut());
         self.own.unkeyed.remove(request.headers_mut());
         let route = Route::at(entrance.serves, &self.prefix, request.uri().path());
         let purge = route.is_none() && request.method().as_str() == PURGE;
-        let own = if let Err(error) = framing::check(&request, &self.own.bounds) {
-            framing::closing(error.into_response(), request.version())
-        } else if let Err(error) = self.admit(route.as_ref(), purge, entrance, &mut request) {
-            error.into_response()
-        } else if let Some(route) = route {
-            match framing::check_length(&request, UNWANTED_BODY) {
-                Ok(()) => {
-                    // hyper reads and drops a body that nobody wants, or closes the connection.
-                    let head = request.into_parts().0;
-                    self.own
-                        .answer(route, head, Either::Right(Nothing::new()))
-                        .await
-                }
+        if let Err(error) = framing::check(&request, &self.own.bounds) {
+            let refusal = framing::closing(error.into_response(), request.version());
+            return Break(Aside::Refused(refusal));
+        }
+        if let Err(error) = self.admit(route.as_ref(), purge, entrance, &mut request) {
+            return Break(Aside::Refused(error.into_response()));
+        }
+        // hyper reads and drops a body that nobody wants, or closes the connection.
+        if let Some(route) = route {
+            return Break(match framing::check_length(&request, UNWANTED_BODY) {
+                Ok(()) => Aside::Own(route, request.into_parts().0),
                 Err(error) => {
                     self.own.bounds.met(Limit::Content);
-                    error.into_response()
+                    Aside::Refused(error.into_response())
                 }
+            });
+        }
+        match self.forward(request) {
+            Ok(request) if purge => Break(Aside::Purge(request.into_parts().0.uri)),
+            Ok(request) => Continue(request),
+            Err(error) => Break(Aside::Refused(error.into_response())),
+        }
+    }
+
+    /// What larder itself answers.
+    async fn answer<R, B>(&self, aside: Aside) -> Response<Spliced>
+    where
+        S: Service<Request<RequestBody<R>>, Response = Response<B>, Error = Infallible> + Clone,
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError> + Send,
+    {
+        match aside {
+            Aside::Refused(refusal) => refusal,
+            Aside::Own(route, head) => {
+                let nothing = Either::Right(Nothing::new());
+                self.own.answer(route, head, nothing).await
             }
-        } else {
-            match self.forward(request) {
-                // hyper reads and drops its body.
-                Ok(request) if purge => self.own.admin.purge(request.uri()).await,
-                Ok(request) => {
-                    let Ok(response) = self.stack.clone().oneshot(request).await;
-                    return match response.extensions().get::<Rescued>() {
-                        Some(_) => {
-                            if response.status() == StatusCode::REQUEST_TIMEOUT {
-                                self.own.bounds.met(Limit::Body);
-                            }
-                            response
-                        }
-                        None => forward::response(response),
-                    }
-                    .map(Either::Right);
-                }
-                Err(error) => error.into_response(),
-            }
-        };
-        // RFC 9110 §9.3.2: the head that GET has, its Content-Length included.
-        let own = if head {
-            own.map(|_| Spliced::empty())
-        } else {
-            own
-        };
-        own.map(Either::Left)
+            Aside::Purge(uri) => self.own.admin.purge(&uri).await,
+        }
     }
 
     /// Refuses what may not be asked where the request came in.
@@ -282,6 +301,30 @@ impl<S> Parts<S> {
         };
         let request = forward::request(origin, request)?;
         Ok(request.map(|body| Either::Left(Checked::new(body, &self.own.unkeyed))))
+    }
+}
+
+// === impl Forwarded ===
+
+impl<S, F, B> Future for Forwarded<S, F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(response) = ready!(this.answer.poll(cx));
+        let response = match response.extensions().get::<Rescued>() {
+            Some(_) => {
+                if response.status() == StatusCode::REQUEST_TIMEOUT {
+                    this.parts.own.bounds.met(Limit::Body);
+                }
+                response
+            }
+            None => forward::response(response),
+        };
+        Poll::Ready(Ok(response.map(Either::Right)))
     }
 }
 

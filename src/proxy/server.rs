@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
-    service::{self, service_fn},
+    service,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -29,7 +29,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tower::{BoxError, Service, ServiceExt};
+use tower::{BoxError, Service};
 
 use super::{
     draining::Draining,
@@ -38,12 +38,13 @@ use super::{
     front::{Front, Fronted},
     interim::{self, Outbox},
     limits::{Bounds, Limit, Limits},
-    pace::{Pace, Paced},
+    pace::Pace,
     past,
     patience::{self, Answering, Patient},
     tls::Tls,
+    track::track,
 };
-use crate::{body_end::BodyEnd, clock::Clock};
+use crate::clock::Clock;
 
 /// How long requests in flight may take to finish once the end has come.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -160,56 +161,6 @@ async fn back_off(error: &io::Error) {
     ) {
         tracing::warn!(%error, "cannot accept connections");
         sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// `app` as hyper takes it. A request is in flight until its response's body has ended.
-fn track<S, B>(
-    app: S,
-    in_flight: Arc<watch::Sender<()>>,
-    (draining, answering, pace): (Draining, Answering, Pace),
-) -> impl service::Service<
-    Request<Incoming>,
-    Response = Response<impl Body<Data = Bytes, Error = B::Error> + Send + 'static>,
-    Error = Infallible,
-    Future = impl Send + 'static,
-> + Send
-+ Clone
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-{
-    service_fn(move |mut request: Request<Incoming>| {
-        let flight = in_flight.subscribe();
-        let h2 = request.version() == Version::HTTP_2;
-        if h2 {
-            tell_of_body(&mut request);
-        }
-        let pace = h2.then(|| pace.clone());
-        let answered = answering.begin();
-        let answer = app.clone().oneshot(request);
-        let draining = draining.clone();
-        async move {
-            let mut response = answer.await?;
-            if draining.is_on() && response.version() <= Version::HTTP_11 {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            let ended = move |_, _| drop((answered, flight));
-            Ok(response.map(|body| Paced::new(BodyEnd::new(body, ended), pace)))
-        }
-    })
-}
-
-/// In HTTP/2 a request may have a body though no field says so, and the cache knows fields only.
-fn tell_of_body<B: Body>(request: &mut Request<B>) {
-    let silent = !request.headers().contains_key(header::CONTENT_LENGTH);
-    if silent && !request.body().is_end_stream() {
-        let chunked = HeaderValue::from_static("chunked");
-        let headers = request.headers_mut();
-        headers.insert(header::TRANSFER_ENCODING, chunked);
     }
 }
 

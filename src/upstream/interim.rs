@@ -2,11 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use http::{HeaderMap, Request, StatusCode, Version, header};
-use tokio::sync::Notify;
 
 use super::fields;
 
@@ -29,55 +29,54 @@ pub struct Interim {
 /// a clone of it into the request's extensions. Only HTTP/1.1 upstreams are listened to: hyper
 /// does not tell of those that HTTP/2 brings.
 #[derive(Clone, Debug, Default)]
-pub struct Interims(Arc<Shared>);
+pub struct Interims(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    waiting: Mutex<VecDeque<Interim>>,
-    came: Notify,
+struct Waiting {
+    heads: VecDeque<Interim>,
+    reader: Option<Waker>,
 }
 
 // === impl Interims ===
 
 impl Interims {
-    /// The next one, once it is there. There may be none: wait for the response, too.
-    pub async fn next(&self) -> Interim {
-        loop {
-            match self.pop() {
-                Some(interim) => return interim,
-                None => self.0.came.notified().await,
-            }
+    /// The next one, once it is there. There may be none: wait for the response, too. When that is
+    /// there, all are that came before it. Whoever polls last is woken.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Interim> {
+        let mut waiting = self.waiting();
+        if let Some(interim) = waiting.heads.pop_front() {
+            return Poll::Ready(interim);
         }
-    }
-
-    /// The next one, if it is there. When the response is, all are that came before it.
-    pub fn pop(&self) -> Option<Interim> {
-        self.waiting().pop_front()
+        match &mut waiting.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            None => waiting.reader = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Has them brought here while `request` is answered.
     pub(super) fn listen<B>(self, request: &mut Request<B>) {
         hyper::ext::on_informational(request, move |interim| {
             // The server's side answers `Expect` by itself.
-            if interim.status() == StatusCode::CONTINUE || self.waiting().len() == WAITING {
+            if interim.status() == StatusCode::CONTINUE || self.waiting().heads.len() == WAITING {
                 return;
             }
             let mut headers = interim.headers().clone();
             fields::strip(&mut headers);
             headers.remove(header::CONTENT_LENGTH); // it has no content (RFC 9110 §8.6)
-            self.waiting().push_back(Interim {
+            let mut waiting = self.waiting();
+            waiting.heads.push_back(Interim {
                 status: interim.status(),
                 version: interim.version(),
                 headers,
             });
-            self.0.came.notify_one();
+            if let Some(reader) = waiting.reader.take() {
+                reader.wake();
+            }
         });
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<Interim>> {
-        self.0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
