@@ -10,32 +10,32 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tower::BoxError;
 
 use super::recording::Reader;
 use crate::store::{Again, Payload, Piece, Spare, StoreError};
 
-pin_project! {
-    /// A response body of [`Cache`](super::Cache).
-    pub struct ResponseBody<B> {
-        #[pin]
-        kind: Kind<B>,
-    }
+/// A response body of [`Cache`](super::Cache).
+pub struct ResponseBody<B> {
+    kind: Kind<B>,
 }
 
-pin_project! {
-    #[project = KindProj]
-    enum Kind<B> {
-        /// Stored, or made here: pieces that are at hand, or read as they are needed.
-        Pieces { pieces: Pieces, trailers: Option<Arc<HeaderMap>> },
-        /// Stored whole, in one piece.
-        Stored { data: Bytes, trailers: Option<Arc<HeaderMap>> },
-        /// Being received.
-        Live { reader: Reader },
-        /// As it is received, after what is there of it already.
-        Inner { before: Bytes, #[pin] body: B },
-    }
+enum Kind<B> {
+    /// Stored, or made here: pieces that are at hand, or read as they are needed.
+    Pieces {
+        pieces: Pieces,
+        trailers: Option<Arc<HeaderMap>>,
+    },
+    /// Stored whole, in one piece.
+    Stored {
+        data: Bytes,
+        trailers: Option<Arc<HeaderMap>>,
+    },
+    /// Being received.
+    Live { reader: Reader },
+    /// As it is received, after what is there of it already. In a box: what is far larger than all
+    /// the others would be moved about with each of them.
+    Inner { before: Bytes, body: Pin<Box<B>> },
 }
 
 /// Pieces that are yet to be told.
@@ -94,7 +94,10 @@ impl<B> ResponseBody<B> {
     /// `body`, and `before` in front of it.
     pub(super) fn rest(before: Bytes, body: B) -> Self {
         ResponseBody {
-            kind: Kind::Inner { before, body },
+            kind: Kind::Inner {
+                before,
+                body: Box::pin(body),
+            },
         }
     }
 }
@@ -115,11 +118,11 @@ where
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().kind.project() {
-            KindProj::Stored { data, trailers } => {
+        match &mut self.kind {
+            Kind::Stored { data, trailers } => {
                 let frame = if data.is_empty() {
                     last(trailers)
                 } else {
@@ -127,15 +130,15 @@ where
                 };
                 Poll::Ready(frame.map(Ok))
             }
-            KindProj::Pieces { pieces, trailers } => Poll::Ready(match ready!(pieces.poll(cx)) {
+            Kind::Pieces { pieces, trailers } => Poll::Ready(match ready!(pieces.poll(cx)) {
                 Some(piece) => Some(piece.map(Frame::data).map_err(BoxError::from)),
                 None => last(trailers).map(Ok),
             }),
-            KindProj::Live { reader } => reader.poll_frame(cx).map_err(BoxError::from),
-            KindProj::Inner { before, .. } if !before.is_empty() => {
+            Kind::Live { reader } => reader.poll_frame(cx).map_err(BoxError::from),
+            Kind::Inner { before, .. } if !before.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(before)))))
             }
-            KindProj::Inner { body, .. } => body.poll_frame(cx).map_err(Into::into),
+            Kind::Inner { body, .. } => body.as_mut().poll_frame(cx).map_err(Into::into),
         }
     }
 

@@ -4,6 +4,8 @@ use std::{
     any::Any,
     borrow::Cow,
     mem,
+    ops::ControlFlow::{self, Break, Continue},
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -17,7 +19,7 @@ use super::{
     body::ResponseBody,
     core::{Core, Landing, credentials},
     fetch::{Trip, asked},
-    find::{Asking, Found},
+    find::{Asking, Found, Wanted},
     flight::{self, Seat},
     gate::Ticket,
     judge::{Use, judge},
@@ -81,11 +83,18 @@ pub(super) type Copier = Arc<dyn Any + Send + Sync>;
 pub(super) type Answer<I, Q> =
     Result<Response<ResponseBody<<I as Inner<Q>>::Body>>, <I as Service<Request<Q>>>::Error>;
 
+/// What comes to an answer.
+pub(super) type Way<I, Q> = Pin<Box<dyn Future<Output = Answer<I, Q>> + Send>>;
+
+/// The answer, or a trip to the origin for it.
+type Look<I, Q, E> = ControlFlow<Answer<I, Q>, (E, Box<Trip>)>;
+
 impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
-    pub(super) async fn run(self: Box<Self>) -> Answer<I, Q> {
+    /// Its way, in a box of its own: each takes the room that it needs, and no other's.
+    pub(super) fn run(self: Box<Self>) -> Way<I, Q> {
         match self.core.debug_headers {
-            true => Box::pin(self.run_shown()).await,
-            false => self.answer().await,
+            true => Box::pin(self.run_shown()),
+            false => self.answer(),
         }
     }
 
@@ -96,12 +105,11 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         Ok(res)
     }
 
-    async fn answer(self: Box<Self>) -> Answer<I, Q> {
+    fn answer(self: Box<Self>) -> Way<I, Q> {
         match self.core.policy.admit(&self.parts) {
-            Admit::Lookup => self.look_up().await,
-            // Few requests come here, and all would take along the room that it takes.
-            Admit::Pass(reason) => Box::pin(self.pass(reason)).await,
-            Admit::Invalidate => Box::pin(self.invalidate()).await,
+            Admit::Lookup => Box::pin(self.look_up()),
+            Admit::Pass(reason) => Box::pin(self.pass(reason)),
+            Admit::Invalidate => Box::pin(self.invalidate()),
         }
     }
 
@@ -179,6 +187,14 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
 
     /// §4: answers from the store, or from a fetch that is under way, or goes to the origin.
     pub(super) async fn look_up(self: Box<Self>) -> Answer<I, Q> {
+        // The room that it takes is free again while the origin is asked.
+        match Box::pin(self.look()).await {
+            Break(answer) => answer,
+            Continue((exchange, trip)) => exchange.fetch(trip).await,
+        }
+    }
+
+    async fn look(self: Box<Self>) -> Look<I, Q, Box<Self>> {
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;
@@ -197,12 +213,17 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
             };
             let ticket = core.gate.ticket();
             let now = core.clock.now();
-            let seek = core.seek(&exact, hint.as_ref(), &self.parts, asking, &mut patience);
+            let wanted = Wanted {
+                key: &exact,
+                hint: hint.as_ref(),
+                req: &self.parts,
+                asking,
+            };
             let Sought {
                 mut found,
                 same,
                 seen,
-            } = seek.await;
+            } = core.seek(wanted, &mut patience).await;
             let key = same.map_or(Cow::Borrowed(&exact), Cow::Owned);
             if self.is_spare {
                 found = found.at_hand(); // It is where the body was lost.
@@ -213,7 +234,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                     entry.body.verdict().count_hit();
                     let hit = Outcome::hit(ttl);
                     let res = answer::entry(&core, &self.parts, entry, age, hit);
-                    return self.hit(res, 0);
+                    return Break(self.hit(res, 0));
                 }
                 Use::Stale { entry, age, ttl } => {
                     entry.body.verdict().count_hit();
@@ -222,7 +243,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                     let (key, asked) = named(key, &exact);
                     let twin = self.twin(entry);
                     self.revalidate_behind(key, asked, found, ticket);
-                    return spare::hit_by(twin, res);
+                    return Break(spare::hit_by(twin, res));
                 }
                 Use::Part {
                     part,
@@ -234,12 +255,12 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                     let hit = Outcome::hit(ttl);
                     let before = part.head.part().map_or(0, |part| part.range.first);
                     let res = answer::part(&core, &self.parts, part, &ranges, age, hit);
-                    return self.hit(res, before);
+                    return Break(self.hit(res, before));
                 }
                 Use::Forward(why, detail) => (why, detail),
             };
             if core.policy.only_if_cached(&self.parts) {
-                return Ok(answer::only_if_cached());
+                return Break(Ok(answer::only_if_cached()));
             }
             let (key, asked) = named(key, &exact);
             let mut trip = Box::new(Trip {
@@ -254,7 +275,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                 patience: patience.clone(),
             });
             if !self.may_wait(&trip) {
-                return self.fetch(trip).await;
+                return Continue((self, trip));
             }
             let since = trip.found.seen.nonce;
             let has_seat = held.take().filter(|lead| lead.key() == trip.seat());
@@ -264,7 +285,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                 // What it would fetch is a part, and no use to those who want another.
                 match core.flights.follow(trip.seat(), since) {
                     Some(follow) => Seat::Follow(follow),
-                    None => return self.fetch(trip).await,
+                    None => return Continue((self, trip)),
                 }
             } else {
                 core.flights.board(trip.seat(), since)
@@ -293,11 +314,11 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                         turn => trip.found.turn = turn,
                     }
                     trip.lead = Some(lead);
-                    return self.fetch(trip).await;
+                    return Continue((self, trip));
                 }
                 Seat::Follow(follow) if follow.waiting() > core.max_waiting => {
                     core.turned_away.fetch_add(1, Ordering::Relaxed);
-                    return Ok(answer::too_many(why));
+                    return Break(Ok(answer::too_many(why)));
                 }
                 Seat::Follow(follow) => {
                     let waits = follow.waiting() > 0;
@@ -310,9 +331,9 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                     let landing = landing.filter(of_use).unwrap_or(Landing::Alone);
                     let mark = hint.as_ref().or(trip.found.marker.as_ref());
                     match share::share(&core, &self.parts, landing, (why, waits), mark) {
-                        Shared::Answer(res) => return self.hit(*res, 0),
+                        Shared::Answer(res) => return Break(self.hit(*res, 0)),
                         Shared::LookBy(vary) => hint = Some(vary),
-                        Shared::Nothing => return self.fetch(trip).await,
+                        Shared::Nothing => return Continue((self, trip)),
                     }
                 }
             }

@@ -1,14 +1,15 @@
 //! Asking the origin.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{Method, Request, Response, StatusCode, header::RANGE, request};
-use tower::ServiceExt;
+use http_body_util::Either;
+use tower::{ServiceExt, util::Oneshot};
 
 use super::{
     answer,
     core::{Core, Landing, credentials},
-    exchange::{Answer, Exchange, Inner},
+    exchange::{Answer, Exchange, Inner, Way},
     find::Found,
     flight::Lead,
     gate::Ticket,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     outcome::{Forward, Outcome},
     policy::{Content, Key, Reason},
-    store::{Seen, Store, Turn},
+    store::{Entry, Seen, Store, Turn},
 };
 
 /// A request on its way to the origin. It is handed on in a box: see [`Exchange`].
@@ -105,41 +106,101 @@ impl Trip {
     }
 }
 
+/// A trip whose request is with the origin.
+struct Away<S, I, Q> {
+    core: Arc<Core<S>>,
+    trip: Box<Trip>,
+    /// The request as the client made it.
+    asked: request::Parts,
+    sent: SystemTime,
+    old: Option<Entry>,
+    /// A part, of which the rest was asked for.
+    part: Option<Entry>,
+    twin: Option<Box<Exchange<S, I, Q>>>,
+    /// The client's own conditions and ranges are answered here, from the whole response.
+    ours: bool,
+    /// It asks whether what is stored still holds.
+    conditional: bool,
+}
+
+/// What is to be answered: it is known, or takes more than few answers do.
+type Arrival<I, Q> = Either<Answer<I, Q>, Way<I, Q>>;
+
 impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
     /// Asks whether what is stored still holds (§4.3), or for the whole response.
     pub(super) async fn fetch(self: Box<Self>, mut trip: Box<Trip>) -> Answer<I, Q> {
-        let part = trip.found.part.clone().filter(|part| {
-            let limit = self.core.max_object;
-            let complete = part.head.part().and_then(|part| part.complete);
-            let small = complete.is_some_and(|complete| complete <= limit);
-            let asked = &self.parts;
-            small && asked.method != Method::HEAD && !asked.headers.contains_key(RANGE)
-        });
-        let part = match part {
+        let part = match self.part_of(&trip) {
             Some(part) => Box::pin(at_hand(part, &mut trip.patience)).await,
             None => None,
         };
-        let twin = trip.found.entry.as_ref().and_then(|old| self.twin(old));
+        let (asking, away) = (*self).depart(trip, part);
+        match away.arrived(asking.await) {
+            Either::Left(answer) => answer,
+            Either::Right(later) => later.await,
+        }
+    }
+
+    /// The stored part that the rest may be asked for to.
+    fn part_of(&self, trip: &Trip) -> Option<Entry> {
+        let part = trip.found.part.as_ref()?;
+        let complete = part.head.part().and_then(|part| part.complete);
+        let small = complete.is_some_and(|complete| complete <= self.core.max_object);
+        let asked = &self.parts;
+        let whole = asked.method != Method::HEAD && !asked.headers.contains_key(RANGE);
+        (small && whole).then(|| part.clone())
+    }
+
+    /// Sends the request.
+    fn depart(
+        self,
+        trip: Box<Trip>,
+        part: Option<Entry>,
+    ) -> (Oneshot<I, Request<Q>>, Away<S, I, Q>) {
+        let old = trip.found.entry.clone();
+        let twin = old.as_ref().and_then(|old| self.twin(old));
         let Exchange {
             core,
             inner,
             mut parts,
             body,
             ..
-        } = *self;
+        } = self;
         let asked = asked(&parts);
-        let old = trip.found.entry.clone();
-        // The client's own conditions and ranges are then answered here, from the whole response.
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
         let stored = old.as_ref().map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
         // Of a stored part, only the rest (§3.4).
         let part = part.filter(|part| core.policy.ask_for_rest(&mut parts.headers, &part.head));
+        let away = Away {
+            sent: core.clock.now(),
+            core,
+            trip,
+            asked,
+            old,
+            part,
+            twin,
+            ours,
+            conditional,
+        };
+        (inner.oneshot(Request::from_parts(parts, body)), away)
+    }
+}
 
-        let sent = core.clock.now();
-        let result = inner.oneshot(Request::from_parts(parts, body)).await;
+impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
+    /// The origin has answered, or has not.
+    fn arrived(self, result: Result<Response<I::Body>, I::Error>) -> Arrival<I, Q> {
+        let Away {
+            core,
+            trip,
+            asked,
+            sent,
+            old,
+            part,
+            twin,
+            ours,
+            conditional,
+        } = self;
         let received = core.clock.now();
-
         let status = result.as_ref().map(Response::status).ok();
         if status.is_none_or(|status| status.is_server_error())
             && let Some(old) = &old
@@ -152,13 +213,13 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                 ..trip.outcome()
             };
             let res = answer::entry(&core, &asked, old, age, outcome);
-            return spare::hit_by(twin, res);
+            return Either::Left(spare::hit_by(twin, res));
         }
         let (res, body) = match result {
             Ok(res) => res.into_parts(),
             Err(error) => {
                 trip.has_failed(core.policy.is_usual(&asked) && !credentials(&asked));
-                return Err(error);
+                return Either::Left(Err(error));
             }
         };
         let returned = Returned {
@@ -175,16 +236,20 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
                 Some(StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE)
             )
         {
-            return Ok(Box::pin(returned.completed(part, body)).await);
+            let completed = async move { Ok(returned.completed(part, body).await) };
+            return Either::Right(Box::pin(completed));
         }
         let told = returned.asked.method == Method::HEAD && status == Some(StatusCode::OK);
         match old.or_else(|| returned.trip.found.part.clone()) {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
-                let res = Box::pin(returned.validated(old)).await;
-                spare::hit_by(twin, res)
+                let validated = async move { spare::hit_by(twin, returned.validated(old).await) };
+                Either::Right(Box::pin(validated))
             }
-            Some(old) if told => Ok(Box::pin(returned.told_by_head(old, body)).await),
-            _ => Ok(returned.new_response(body, ours)),
+            Some(old) if told => {
+                let told = async move { Ok(returned.told_by_head(old, body).await) };
+                Either::Right(Box::pin(told))
+            }
+            _ => Either::Left(Ok(returned.new_response(body, ours))),
         }
     }
 }

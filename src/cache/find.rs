@@ -32,6 +32,16 @@ pub(super) struct Found {
     pub(super) turn: Turn,
 }
 
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) key: &'a Key,
+    /// A mark that may not be in the store yet; it counts where it tells more than the one that is.
+    pub(super) hint: Option<&'a Arc<Vary>>,
+    pub(super) req: &'a request::Parts,
+    pub(super) asking: Asking<'a>,
+}
+
 /// Whether a lookup asks, too, who is to fetch: of all who share the store, one is enough.
 #[derive(Clone, Copy)]
 pub(super) enum Asking<'a> {
@@ -100,17 +110,14 @@ impl Found {
 // === impl Core ===
 
 impl<S: Store> Core<S> {
-    /// Looks for the response to a request. `hint` is a mark that may not be
-    /// in the store yet; it counts where it tells more than the one that is. A store that fails
-    /// has found nothing.
-    pub(super) async fn find(
-        &self,
-        key: &Key,
-        hint: Option<&Arc<Vary>>,
-        req: &request::Parts,
-        asking: Asking<'_>,
-        patience: &mut Patience,
-    ) -> Found {
+    /// Looks for the response to a request. A store that fails has found nothing.
+    pub(super) async fn find(&self, wanted: Wanted<'_>, patience: &mut Patience) -> Found {
+        let Wanted {
+            key,
+            hint,
+            req,
+            asking,
+        } = wanted;
         let is_query = Digest::of(req).is_some();
         let of_all = match is_query {
             true => Asking::Nobody, // They differ.

@@ -18,11 +18,11 @@ use http::request;
 use super::{
     core::{Core, Live},
     fetch::Trip,
-    find::{Asking, Found},
+    find::{Asking, Found, Wanted},
     patience::Patience,
 };
 use crate::{
-    policy::{Digest, Head, Key, Search, Vary},
+    policy::{Digest, Head, Key, Search},
     store::{Looked, Record, Seen, Store, StoreError, random},
 };
 
@@ -48,61 +48,90 @@ pub(super) struct Place {
 impl<S: Store> Core<S> {
     /// What [`Core::find`] finds, and where that is nothing, what it finds for all queries that are
     /// the same. Where it takes time to know, as much is asked for at once as can be.
-    pub(super) async fn seek(
-        &self,
-        key: &Key,
-        hint: Option<&Arc<Vary>>,
-        req: &request::Parts,
-        asking: Asking<'_>,
-        patience: &mut Patience,
-    ) -> Sought {
+    pub(super) async fn seek(&self, wanted: Wanted<'_>, patience: &mut Patience) -> Sought {
+        let key = wanted.key;
         let seen = self.changes.seen(key);
         let exact = |found| Sought {
             found,
             same: None,
             seen,
         };
-        if !self.may_search(key) {
-            return exact(self.find(key, hint, req, asking, patience).await);
+        let may_search = self.may_search(key);
+        if may_search && let Some(search) = self.search_at_hand(&wanted) {
+            return Box::pin(self.seek_both(wanted, &search, patience)).await;
         }
-        let of_same = async |search: &Search, patience: &mut Patience| {
-            let same = search.key(key);
-            Sought {
-                seen: self.changes.seen(&same),
-                found: self.find(&same, hint, req, asking, patience).await,
-                same: Some(same),
-            }
-        };
         let mut aside = patience.clone();
-        if let Some(search) = self.search_at_hand(key, asking) {
-            // Nobody is to fetch what the rule says is elsewhere.
-            let find = self.find(key, hint, req, Asking::Nobody, patience);
-            let both = async { tokio::join!(find, of_same(&search, &mut aside)) };
-            let (found, same) = Box::pin(both).await;
-            patience.no_longer_than(&aside);
-            return match found.is_nothing() {
-                true => same,
-                false => exact(found),
-            };
-        }
         let (found, search) = {
-            let mut find = pin!(self.find(key, hint, req, asking, patience));
+            let mut find = pin!(self.find(wanted, patience));
             match poll_fn(|cx| Poll::Ready(find.as_mut().poll(cx))).await {
-                Poll::Ready(found) if !found.is_nothing() => return exact(found),
+                Poll::Ready(found) if !may_search || !found.is_nothing() => return exact(found),
                 Poll::Ready(found) => (found, self.search(key, &mut aside).await),
-                Poll::Pending => tokio::join!(find, Box::pin(self.search(key, &mut aside))),
+                Poll::Pending if !may_search => return exact(find.await),
+                Poll::Pending => {
+                    let search = self.search(key, &mut aside);
+                    Box::pin(async { tokio::join!(find, search) }).await
+                }
             }
         };
         patience.no_longer_than(&aside);
         match search.filter(|_| found.is_nothing()) {
-            Some(search) => of_same(&search, patience).await,
+            Some(search) => Box::pin(self.seek_same(wanted, &search, patience)).await,
             None => exact(found),
+        }
+    }
+
+    /// The same where the rule for the path is known before anything else.
+    async fn seek_both(
+        &self,
+        wanted: Wanted<'_>,
+        search: &Search,
+        patience: &mut Patience,
+    ) -> Sought {
+        let seen = self.changes.seen(wanted.key);
+        let mut aside = patience.clone();
+        let exact = Wanted {
+            // Nobody is to fetch what the rule says is elsewhere.
+            asking: Asking::Nobody,
+            ..wanted
+        };
+        let (found, same) = tokio::join!(
+            self.find(exact, patience),
+            self.seek_same(wanted, search, &mut aside)
+        );
+        patience.no_longer_than(&aside);
+        match found.is_nothing() {
+            true => same,
+            false => Sought {
+                found,
+                same: None,
+                seen,
+            },
+        }
+    }
+
+    /// What is found for all queries that are the same by a rule.
+    async fn seek_same(
+        &self,
+        wanted: Wanted<'_>,
+        search: &Search,
+        patience: &mut Patience,
+    ) -> Sought {
+        let same = search.key(wanted.key);
+        let wanted = Wanted {
+            key: &same,
+            ..wanted
+        };
+        Sought {
+            seen: self.changes.seen(&same),
+            found: self.find(wanted, patience).await,
+            same: Some(same),
         }
     }
 
     /// The mark of the path of a URI, if it is in memory, and what is kept is not: all else is asked
     /// for at once then.
-    fn search_at_hand(&self, key: &Key, asking: Asking<'_>) -> Option<Arc<Search>> {
+    fn search_at_hand(&self, wanted: &Wanted<'_>) -> Option<Arc<Search>> {
+        let (key, asking) = (wanted.key, wanted.asking);
         let is_of_use = !self.store.is_local()
             && self.searches.load(Ordering::Relaxed)
             && matches!(asking, Asking::Nobody | Asking::Others)

@@ -71,7 +71,7 @@ where
             copier: self.copier.clone(),
             is_spare: false,
         });
-        ResponseFuture::long(Box::pin(exchange.run()))
+        ResponseFuture::long(exchange.run())
     }
 }
 
