@@ -126,6 +126,20 @@ async fn a_part_is_completed_and_the_whole_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_could_not_be_stored_whole_is_not_completed() {
+    let script = Script::at_once(|_, req| answer(req, &[FRESH, TAG]));
+    let larder = Larder::built(script, |builder| builder.max_object(9));
+    range(&larder, "bytes=0-4").await;
+    assert_eq!(larder.get("/a").await.body, BYTES);
+    assert!(!larder.script.last().contains_key("range"));
+    settle().await;
+    assert!(
+        range(&larder, "bytes=1-3").await.is_hit(),
+        "the part is kept"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_ask_meanwhile_share_the_completed_whole() {
     let larder = origin(&[FRESH, TAG]);
     range(&larder, "bytes=0-4").await;
