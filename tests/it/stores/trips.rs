@@ -249,6 +249,24 @@ async fn a_hit_for_a_query_of_which_not_all_matters_is_one_round_trip() {
     assert_eq!(got, ((calls + 1).to_string(), false));
 }
 
+#[tokio::test]
+async fn what_is_stored_for_the_very_url_comes_first() {
+    const PLAIN: &[(&str, &str)] = &[("cache-control", "max-age=600")];
+    const RULE: &[(&str, &str)] = &[PLAIN[0], ("no-vary-search", "params=(\"x\")")];
+    let redis = Redis::start();
+    let origin = Script::at_once(|n, req| {
+        let is_plain = req.uri.query() == Some("a=1&x=1");
+        respond(200, if is_plain { PLAIN } else { RULE }, n.to_string())
+    });
+    let one = Instance::new(config(&redis), None, &origin).await;
+    let exact = stored(&one, "/s?a=1&x=1", &[]).await;
+    let same = stored(&one, "/s?a=1", &[]).await;
+    let two = Instance::new(config(&redis), Some(NEVER), &origin).await;
+    stored(&two, "/s?a=2", &[]).await; // It knows the rule from here on.
+    assert_eq!(two.get("/s?a=1&x=2").await, (same, true));
+    assert_eq!(two.get("/s?a=1&x=1").await, (exact, true));
+}
+
 /// There is no relay to a cluster's nodes, whose addresses it tells: what it runs is counted.
 #[tokio::test]
 async fn a_variant_is_with_its_mark_in_a_cluster() {
