@@ -87,7 +87,7 @@ pub(super) type Answer<I, Q> =
 pub(super) type Way<I, Q> = Pin<Box<dyn Future<Output = Answer<I, Q>> + Send>>;
 
 /// The answer, or a trip to the origin for it.
-type Look<I, Q, E> = ControlFlow<Answer<I, Q>, (E, Box<Trip>)>;
+type Look<S, I, Q> = ControlFlow<Answer<I, Q>, (Box<Exchange<S, I, Q>>, Box<Trip>)>;
 
 impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
     /// Its way, in a box of its own: each takes the room that it needs, and no other's.
@@ -194,7 +194,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         }
     }
 
-    async fn look(self: Box<Self>) -> Look<I, Q, Box<Self>> {
+    async fn look(self: Box<Self>) -> Look<S, I, Q> {
         let core = Arc::clone(&self.core);
         let exact = Key::of(&self.parts);
         let mut hint: Option<Arc<Vary>> = None;

@@ -113,7 +113,6 @@ struct Away<S, I, Q> {
     /// The request as the client made it.
     asked: request::Parts,
     sent: SystemTime,
-    old: Option<Entry>,
     /// A part, of which the rest was asked for.
     part: Option<Entry>,
     twin: Option<Box<Exchange<S, I, Q>>>,
@@ -156,8 +155,8 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         trip: Box<Trip>,
         part: Option<Entry>,
     ) -> (Oneshot<I, Request<Q>>, Away<S, I, Q>) {
-        let old = trip.found.entry.clone();
-        let twin = old.as_ref().and_then(|old| self.twin(old));
+        let old = trip.found.entry.as_ref();
+        let twin = old.and_then(|old| self.twin(old));
         let Exchange {
             core,
             inner,
@@ -167,7 +166,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         } = self;
         let asked = asked(&parts);
         let ours = old.is_some() || trip.lead.is_some() || part.is_some();
-        let stored = old.as_ref().map(|old| &*old.head);
+        let stored = old.map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
         // Of a stored part, only the rest (§3.4).
         let part = part.filter(|part| core.policy.ask_for_rest(&mut parts.headers, &part.head));
@@ -176,7 +175,6 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
             core,
             trip,
             asked,
-            old,
             part,
             twin,
             ours,
@@ -194,13 +192,13 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
             trip,
             asked,
             sent,
-            old,
             part,
             twin,
             ours,
             conditional,
         } = self;
         let received = core.clock.now();
+        let old = trip.found.entry.clone();
         let status = result.as_ref().map(Response::status).ok();
         if status.is_none_or(|status| status.is_server_error())
             && let Some(old) = &old

@@ -45,17 +45,23 @@ pub(super) struct Place {
     seen: Seen,
 }
 
+impl Sought {
+    fn exact(found: Found, seen: u64) -> Self {
+        Sought {
+            found,
+            same: None,
+            seen,
+        }
+    }
+}
+
 impl<S: Store> Core<S> {
     /// What [`Core::find`] finds, and where that is nothing, what it finds for all queries that are
     /// the same. Where it takes time to know, as much is asked for at once as can be.
     pub(super) async fn seek(&self, wanted: Wanted<'_>, patience: &mut Patience) -> Sought {
         let key = wanted.key;
         let seen = self.changes.seen(key);
-        let exact = |found| Sought {
-            found,
-            same: None,
-            seen,
-        };
+        let exact = |found| Sought::exact(found, seen);
         let may_search = self.may_search(key);
         if may_search && let Some(search) = self.search_at_hand(&wanted) {
             return Box::pin(self.seek_both(wanted, &search, patience)).await;
@@ -101,11 +107,7 @@ impl<S: Store> Core<S> {
         patience.no_longer_than(&aside);
         match found.is_nothing() {
             true => same,
-            false => Sought {
-                found,
-                same: None,
-                seen,
-            },
+            false => Sought::exact(found, seen),
         }
     }
 

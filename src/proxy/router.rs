@@ -248,6 +248,7 @@ impl<S> Parts<S> {
             });
         }
         match self.forward(request) {
+            // hyper reads and drops its body.
             Ok(request) if purge => Break(Aside::Purge(request.into_parts().0.uri)),
             Ok(request) => Continue(request),
             Err(error) => Break(Aside::Refused(error.into_response())),
