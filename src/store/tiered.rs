@@ -7,23 +7,14 @@
 //! responses are not carried out on the copies: each copy is held against those that came since
 //! it was last served, so a hit costs no more than a comparison of two numbers.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod copies;
 
-use http::HeaderMap;
-use tokio::{sync::Semaphore, time::Instant};
+use std::{fmt, sync::Arc, time::Duration};
 
+use self::copies::Near;
 use super::{
-    Ask, Entry, EntryId, Front, Judge, Lease, Looked, MemoryStats, MemoryStore, Payload, Record,
-    RedisStore, Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
-    memory::Copied,
-    reading::Taker,
+    Ask, EntryId, Front, Judge, Lease, Looked, MemoryStats, MemoryStore, Record, RedisStore,
+    Removed, Seen, Store, StoreError, Sweep, Told, Turn, Wait,
     redis::{Claim, Ears, Holder, Shared, Task},
     together::Together,
 };
@@ -31,14 +22,7 @@ use crate::{
     clock::Clock,
     policy::{Head, Key, Purge},
 };
-
-/// A body of more than this part of the near tier's budget stays in Redis only: it would drive
-/// too much else out.
-const LARGE: u64 = 64;
-
-/// The part of the near tier's budget that bodies may take, all together, while they are copied as
-/// they are read: what is read when there is no more is not copied.
-const COPYING: u64 = 8;
+use http::HeaderMap;
 
 /// Keeps records in Redis, and copies of those that are in use in memory.
 ///
@@ -57,16 +41,6 @@ pub struct TieredStore {
     _listener: Arc<Task>,
 }
 
-#[derive(Clone)]
-struct Near {
-    store: MemoryStore,
-    largest: u64,
-    /// The room for bodies that are being copied, in KiB.
-    copying: Arc<Semaphore>,
-    /// How long a copy is good after Redis was asked, whatever is heard.
-    good_for: Duration,
-}
-
 /// For how long what is being fetched is shared where nothing is heard, and there are no copies.
 const UNHEARD: Duration = Duration::from_secs(2);
 
@@ -81,12 +55,7 @@ impl TieredStore {
     ///
     /// Outside of a tokio runtime, or when `near_ttl` is zero.
     pub fn with_near(far: RedisStore, near: MemoryStore, near_ttl: Duration) -> Self {
-        let near = Near {
-            largest: near.budget() / LARGE,
-            copying: Arc::new(Semaphore::new(kib(near.budget() / COPYING) as usize)),
-            store: near,
-            good_for: near_ttl,
-        };
+        let near = Near::new(near, near_ttl);
         TieredStore::build(far, Some(near), near_ttl)
     }
 
@@ -137,152 +106,6 @@ impl TieredStore {
         self.far.shared()
     }
 
-    /// The copy of a record, if it may be served now.
-    fn copy(&self, near: &Near, key: &Key) -> Option<Looked> {
-        let (record, copied, now) = near.store.copy(key)?;
-        let seen = copied.seen;
-        if !self.is_sure(near, seen, now) {
-            return None;
-        }
-        let number = self.shared().known_purges();
-        if copied.holds.load(Ordering::Acquire) != number {
-            // There were purges since it was last served.
-            let holds = copied.holds.load(Ordering::Acquire);
-            if !self.shared().holds_copy(key, record.head(), holds) {
-                near.store.forget(key);
-                return None;
-            }
-            copied.holds.store(number, Ordering::Release);
-        }
-        Some(Looked {
-            record: Some(record),
-            seen: Seen {
-                number,
-                at: Some(now),
-                ..seen
-            },
-            variant: None,
-        })
-    }
-
-    /// Whether a copy of what was `seen` may be served at `now`: its purge would have been heard of,
-    /// or Redis was asked not long ago.
-    fn is_sure(&self, near: &Near, seen: Seen, now: Instant) -> bool {
-        let confirmed = || {
-            let age = seen.at.map(|at| now.duration_since(at));
-            age.is_some_and(|age| age < near.good_for)
-        };
-        self.shared().is_heard_from() && self.ears.has_heard(seen.session, now) || confirmed()
-    }
-
-    /// Copies what a look into Redis finds.
-    async fn copied<T: Default>(
-        &self,
-        key: &Key,
-        looked: impl Future<Output = Result<(Looked, T), StoreError>>,
-    ) -> Result<(Looked, T), StoreError> {
-        let session = self.ears.session();
-        let Some(near) = &self.near else {
-            let (mut looked, more) = looked.await?;
-            looked.seen.session = session;
-            if let Some((_, along)) = looked.variant.as_deref_mut() {
-                along.seen.session = session;
-            }
-            return Ok((looked, more));
-        };
-        let changes = self.ears.changes.seen(key);
-        let at = self.clock.instant();
-        let Ok((mut looked, more)) = looked.await else {
-            // What comes instead may be copied for a while, though not be stored in Redis.
-            let seen = Seen {
-                number: self.shared().known_purges(),
-                at: Some(at),
-                ..Seen::NOTHING
-            };
-            return Ok((
-                Looked {
-                    seen,
-                    ..Looked::default()
-                },
-                T::default(),
-            ));
-        };
-        looked.seen.session = session;
-        self.copy_found(near, key, &mut looked, changes);
-        if let Some((key, along)) = looked.variant.as_deref_mut() {
-            along.seen.session = session;
-            self.copy_found(near, key, along, changes);
-        }
-        Ok((looked, more))
-    }
-
-    /// Copies what was found, unless the key has changed after `changes`.
-    fn copy_found(&self, near: &Near, key: &Key, looked: &mut Looked, changes: u64) {
-        if self.ears.changes.seen(key) != changes {
-            return; // What came meanwhile is newer.
-        }
-        let seen = looked.seen;
-        match &mut looked.record {
-            Some(Record::Response(entry)) if entry.body.data().is_none() => {
-                near.store.forget(key);
-                *entry = self.copied_when_read(near, key, entry.clone(), seen, changes);
-            }
-            Some(record) => self.keep(near, key, record.clone(), seen, changes),
-            None => near.store.forget(key),
-        }
-    }
-
-    /// The same response, which is copied, if it is not too large, as soon as somebody has read all
-    /// of it.
-    fn copied_when_read(
-        &self,
-        near: &Near,
-        key: &Key,
-        entry: Entry,
-        seen: Seen,
-        changes: u64,
-    ) -> Entry {
-        let length = entry.body.len();
-        if length > near.largest {
-            return entry;
-        }
-        let (tiers, near, key, found) = (self.clone(), near.clone(), key.clone(), entry.clone());
-        let copier = move || {
-            let room = Arc::clone(&near.copying).try_acquire_many_owned(kib(length));
-            let room = room.ok()?;
-            let (tiers, near, key) = (tiers.clone(), near.clone(), key.clone());
-            let (head, trailers) = (Arc::clone(&found.head), found.body.trailers().cloned());
-            let (id, verdict) = (found.id, found.body.verdict().clone());
-            let take: Taker = Box::new(move |data| {
-                let trailers = trailers.map(Arc::unwrap_or_clone);
-                let body = Payload::new(data, trailers).with_verdict(verdict);
-                let copy = Record::Response(Entry { id, head, body });
-                tiers.keep(&near, &key, copy, seen, changes);
-                drop(room);
-            });
-            Some(take)
-        };
-        let body = entry.body.map_rest(|rest| rest.copied_by(copier));
-        Entry { body, ..entry }
-    }
-
-    /// Copies what is in Redis since it was `seen`, unless the key has changed after `changes`.
-    fn keep(&self, near: &Near, key: &Key, record: Record, seen: Seen, changes: u64) {
-        let large = match &record {
-            Record::Response(entry) => entry.body.len() > near.largest,
-            Record::Vary(_) | Record::Search(_) => false,
-        };
-        if large {
-            near.store.forget(key);
-            return;
-        }
-        let holds = AtomicU64::new(seen.number);
-        near.store.put_copy(key, record, Copied { seen, holds });
-        if self.ears.changes.seen(key) != changes {
-            near.store.forget(key);
-        }
-    }
-
     /// Has copies of a key dropped, and those that are being made.
     fn changed(&self, key: &Key) {
         self.ears.changes.add(key);
@@ -298,10 +121,6 @@ fn mine(claim: Arc<Claim>) -> Turn {
     Turn::Mine(Lease::of(claim))
 }
 
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
-}
-
 /// A change of a key whose copies go when it is done, or given up.
 struct Changing<'a>(&'a TieredStore, &'a Key);
 
@@ -313,10 +132,7 @@ impl Drop for Changing<'_> {
 
 impl Store for TieredStore {
     fn at_hand(&self, key: &str) -> Option<Record> {
-        let near = self.near.as_ref()?;
-        let (record, copied) = near.store.copy_at_hand(key)?;
-        let holds = copied.holds.load(Ordering::Acquire) == self.shared().known_purges();
-        (holds && self.is_sure(near, copied.seen, self.clock.instant())).then_some(record)
+        self.copy_at_hand(self.near.as_ref()?, key)
     }
 
     async fn get(&self, key: &Key) -> Result<Looked, StoreError> {

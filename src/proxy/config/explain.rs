@@ -4,9 +4,10 @@ use argh::FromArgs;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::{
-    Config, Misuse, Variables,
+    Config, Misuse,
     args::{self, Args},
     misread,
+    variables::Variables,
 };
 use crate::proxy::{origin::Origin, target::Targets};
 

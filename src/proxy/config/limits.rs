@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Misuse, Variables, args::Args, value};
+use super::{Misuse, args::Args, value, variables::Variables};
 use crate::proxy::limits::Limits;
 
 pub(super) fn choose(args: &Args, env: &Variables<'_>) -> Result<Limits, Misuse> {

@@ -1,7 +1,7 @@
 //! The proxy that larder fetches through: one that is named, or those that the environment names
 //! for whoever wants them. larder wants them only where it is told so.
 
-use super::{Misuse, Variables, value::Parsed};
+use super::{Misuse, value::Parsed, variables::Variables};
 use crate::upstream::{Proxies, ProxyUrl};
 
 /// What was chosen.

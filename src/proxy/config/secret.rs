@@ -4,7 +4,7 @@
 
 use std::{ffi::OsString, fs};
 
-use super::{Misuse, Variables};
+use super::{Misuse, variables::Variables};
 use crate::proxy::access::Token;
 
 /// A token, or a file that holds one, each with the name of what gave it.
