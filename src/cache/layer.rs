@@ -17,7 +17,7 @@ use super::{
     budget::Budget,
     core::{Core, Inspect},
     exchange::Copier,
-    explain::Explanation,
+    explanation::Explanation,
     flight::Flights,
     gate::Gate,
     patience::Patience,

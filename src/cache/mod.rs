@@ -8,7 +8,8 @@
 //! - `core` holds what all clones of a layer share; `find` finds records, and `search` knows of which
 //!   queries not all matters; `commit` stores them, `parts` joins parts of one; `forget` forgets what
 //!   is under a key, or everything, and `purge` all else that one may want to have forgotten;
-//! - `judge` says what a request comes to by what is stored, and `explain` tells it;
+//! - `judge` says what a request comes to by what is stored, and `explain` tells it, as an
+//!   `explanation`;
 //! - `exchange` conducts one request through [`policy`](crate::policy), store and flight, top to
 //!   bottom; `fetch` asks the inner service, `returned` decides what becomes of its answer,
 //!   `fill` receives a body for the store, `share` lets others read along, all of it or a range,
@@ -23,6 +24,7 @@ mod commit;
 mod core;
 mod exchange;
 mod explain;
+mod explanation;
 mod fetch;
 mod fill;
 mod find;
@@ -50,7 +52,7 @@ pub(crate) use self::quick::Hit;
 pub use self::{
     body::ResponseBody,
     core::Inspect,
-    explain::{Decision, Explanation, Selecting, Stored},
+    explanation::{Decision, Explanation, Selecting, Stored},
     future::ResponseFuture,
     layer::{Builder, CacheHandle, CacheLayer},
     purge::{Manner, Purged},

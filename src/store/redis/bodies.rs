@@ -24,8 +24,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Shared, Task,
-    link::CallError,
     scripts::{Way, is_wrong_type},
+    trouble::CallError,
 };
 use crate::{
     policy::Key,

@@ -14,10 +14,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{
-    Shared,
-    link::{CallError, Link},
-};
+use super::{Shared, link::Link, trouble::CallError};
 
 /// How long after it was full Redis is asked whether it has room again.
 const ROOM_AFTER: Duration = Duration::from_millis(500);

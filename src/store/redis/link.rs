@@ -14,7 +14,7 @@ use std::{
 
 use fred::{
     clients::{Client, WithOptions},
-    error::{Error, ErrorKind},
+    error::Error,
     interfaces::{ClientLike, ClusterInterface, KeysInterface},
     types::{
         InfoKind, Value,
@@ -26,7 +26,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{breaker::Breaker, scripts::command};
+use super::{
+    breaker::Breaker,
+    scripts::command,
+    trouble::{CallError, Trouble},
+};
 use crate::{clock::Clock, store::StoreError};
 
 /// Calls under way at a time.
@@ -293,38 +297,6 @@ impl Drop for Left<'_> {
     }
 }
 
-/// Why a call came to nothing.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// It was not made: Redis is out of reach.
-    Open,
-    /// It was made, and failed.
-    Failed(Error),
-}
-
-impl CallError {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            CallError::Open => Error::new(ErrorKind::Canceled, "Redis is out of reach"),
-            CallError::Failed(error) => error,
-        }
-    }
-
-    /// Whether Redis said that something other than a record is under the key.
-    pub(super) fn is_wrong_type(&self) -> bool {
-        matches!(self, CallError::Failed(error) if error.details().starts_with("WRONGTYPE"))
-    }
-}
-
-impl From<CallError> for StoreError {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Open => StoreError::new("Redis is out of reach"),
-            CallError::Failed(error) => StoreError::because("a call to Redis failed", error),
-        }
-    }
-}
-
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the config: it holds the password.
@@ -367,50 +339,4 @@ pub(super) fn on(client: &WithOptions<Client>, node: Option<&Server>) -> WithOpt
     options.cluster_node = node.cloned();
     // On the client within: options around options do not add up.
     Client::with_options(client, &options)
-}
-
-/// Parts of what Redis and Valkey say of what is not to be done there, by this user or by any.
-const FORBIDDEN: [&str; 6] = [
-    "can't run this command",
-    "can't access at least one of the keys",
-    "ACL failure in script",
-    "unknown command",
-    "Unknown Redis command",
-    "Unknown command",
-];
-
-/// What an error tells of Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// It refused this one call, and is well.
-    Refused,
-    /// It has no room. What is there can be had, and deleted.
-    Full,
-    /// It did not answer.
-    Lost,
-    /// It answered that it cannot be used.
-    Useless,
-}
-
-impl Trouble {
-    fn of(error: &Error) -> Self {
-        // As a script is told that its user may not do what it does.
-        let is_forbidden = |how| error.details().contains(how);
-        if FORBIDDEN.iter().any(is_forbidden) {
-            return Trouble::Useless;
-        }
-        // What it replies begins with a word in capitals.
-        let word = error.details().split(' ').next().unwrap_or_default();
-        match word {
-            "NOAUTH" | "WRONGPASS" | "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN"
-            // Nothing can be deleted either, and what cannot be deleted must not be read.
-            | "READONLY" | "MISCONF" | "NOREPLICAS" | "NOPERM" => Trouble::Useless,
-            "OOM" => Trouble::Full,
-            _ if word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase()) => Trouble::Refused,
-            _ => match error.kind() {
-                ErrorKind::Parse | ErrorKind::InvalidArgument => Trouble::Refused,
-                _ => Trouble::Lost,
-            },
-        }
-    }
 }

@@ -33,6 +33,7 @@ mod names;
 mod recent;
 mod scripts;
 mod sweep;
+mod trouble;
 mod url;
 
 use std::{
@@ -46,11 +47,7 @@ use tokio::sync::watch;
 pub(super) use self::keeper::Task;
 pub use self::{config::RedisConfig, keeper::Availability, url::RedisUrl};
 use self::{
-    journal::Journal,
-    keeper::Keeper,
-    link::{CallError, Link},
-    names::Names,
-    scripts::Way,
+    journal::Journal, keeper::Keeper, link::Link, names::Names, scripts::Way, trouble::CallError,
 };
 #[cfg(feature = "memory")]
 pub(super) use self::{

@@ -12,10 +12,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, FromValue, Value},
 };
 
-use super::{
-    FOR_EVER, Shared,
-    link::{CallError, Link},
-};
+use super::{FOR_EVER, Shared, link::Link, trouble::CallError};
 use crate::{
     policy::{Head, Key},
     store::{

@@ -17,8 +17,8 @@ use crate::{
         Seen, StoreError,
         redis::{
             Shared,
-            link::CallError,
             scripts::{Event, Way, is_wrong_type},
+            trouble::CallError,
         },
     },
 };
