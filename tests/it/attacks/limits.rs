@@ -182,6 +182,26 @@ async fn a_request_body_that_stalls_is_not_waited_for() {
     counted(&larder, "refused_slow_bodies", 1).await;
 }
 
+/// Also one that differs from what was asked before, and answered, in its target alone.
+#[tokio::test]
+async fn a_head_above_the_flag_is_a_431_though_its_answer_is_at_hand() {
+    let origin =
+        Origin::at_once(|_, _| respond(200, &[("cache-control", "max-age=60")], "x")).await;
+    let larder = Larder::before(&origin.url(), &["--max-head=1KiB"]).await;
+    let long = format!("/{}", "y".repeat(400));
+    larder.until_hit("/x").await;
+    larder.until_hit(&long).await;
+    let fields = format!("Host: h\r\nX: {}\r\n", "x".repeat(700));
+    let mut talk = larder.talk(b"").await;
+    for (target, status) in [("/x", 200), ("/x", 200), (&*long, 431)] {
+        let head = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
+        talk.say(head.as_bytes()).await;
+        let answer = talk.hear("\r\n\r\n").await;
+        assert!(answer.contains(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    counted(&larder, "refused_heads", 1).await;
+}
+
 /// Nor where hyper knows nothing of the answer.
 #[tokio::test]
 async fn who_asks_again_and_does_not_read_is_not_waited_for() {
