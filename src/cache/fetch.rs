@@ -8,6 +8,7 @@ use tower::{ServiceExt, util::Oneshot};
 
 use super::{
     answer,
+    body::ResponseBody,
     core::{Core, Landing, credentials},
     exchange::{Answer, Exchange, Inner, Way},
     find::Found,
@@ -96,6 +97,12 @@ impl Trip {
         let _ = self.patience.see_through(Box::pin(removal)).await;
     }
 
+    /// Answers that the origin said what makes no sense, to all who wait for it.
+    fn come_to_nothing<B>(&self) -> Response<ResponseBody<B>> {
+        self.announce(Landing::Alone);
+        answer::senseless(self.outcome())
+    }
+
     /// What to tell of it, as far as it is known before the origin answers.
     pub(super) fn outcome(&self) -> Outcome {
         Outcome {
@@ -106,6 +113,9 @@ impl Trip {
     }
 }
 
+/// A request once more.
+type Twin<S, I, Q> = Box<Exchange<S, I, Q>>;
+
 /// A trip whose request is with the origin.
 struct Away<S, I, Q> {
     core: Arc<Core<S>>,
@@ -113,9 +123,10 @@ struct Away<S, I, Q> {
     /// The request as the client made it.
     asked: request::Parts,
     sent: SystemTime,
-    /// A part, of which the rest was asked for.
-    part: Option<Entry>,
-    twin: Option<Box<Exchange<S, I, Q>>>,
+    /// A part, of which the rest was asked for, and the request once more.
+    part: Option<(Entry, Twin<S, I, Q>)>,
+    /// The request once more, where something was found that the origin is asked about.
+    twin: Option<Twin<S, I, Q>>,
     /// The client's own conditions and ranges are answered here, from the whole response.
     ours: bool,
     /// It asks whether what is stored still holds.
@@ -139,6 +150,12 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         }
     }
 
+    /// Asks for the whole response, as nothing is stored for this any more.
+    fn anew(self: Box<Self>, mut trip: Box<Trip>) -> Way<I, Q> {
+        (trip.found.entry, trip.found.part) = (None, None);
+        Box::pin(self.fetch(trip))
+    }
+
     /// The stored part that the rest may be asked for to.
     fn part_of(&self, trip: &Trip) -> Option<Entry> {
         let part = trip.found.part.as_ref()?;
@@ -156,7 +173,9 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         part: Option<Entry>,
     ) -> (Oneshot<I, Request<Q>>, Away<S, I, Q>) {
         let old = trip.found.entry.as_ref();
-        let twin = old.and_then(|old| self.twin(old));
+        // Should what is stored come to nothing by what the origin says of it.
+        let twin = old.and_then(|_| self.copy());
+        let part = part.and_then(|part| Some((part, self.copy()?)));
         let Exchange {
             core,
             inner,
@@ -169,7 +188,8 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         let stored = old.map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
         // Of a stored part, only the rest (§3.4).
-        let part = part.filter(|part| core.policy.ask_for_rest(&mut parts.headers, &part.head));
+        let part =
+            part.filter(|(part, _)| core.policy.ask_for_rest(&mut parts.headers, &part.head));
         let away = Away {
             sent: core.clock.now(),
             core,
@@ -228,19 +248,31 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
             sent,
             received,
         };
-        if let Some(part) = part
+        if let Some((part, whole)) = part
             && matches!(
                 status,
                 Some(StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE)
             )
         {
-            let completed = async move { Ok(returned.completed(part, body).await) };
+            let completed = async move {
+                match returned.completed(part, body).await {
+                    Ok(res) => Ok(res),
+                    Err(trip) => whole.anew(trip).await,
+                }
+            };
             return Either::Right(Box::pin(completed));
         }
         let told = returned.asked.method == Method::HEAD && status == Some(StatusCode::OK);
         match old.or_else(|| returned.trip.found.part.clone()) {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
-                let validated = async move { spare::hit_by(twin, returned.validated(old).await) };
+                let validated = async move {
+                    let res = returned.validated(old, twin.is_some()).await;
+                    match (res, twin) {
+                        (Ok(res), twin) => spare::hit_by(twin, res),
+                        (Err(trip), Some(twin)) => twin.anew(trip).await,
+                        (Err(trip), None) => Ok(trip.come_to_nothing()),
+                    }
+                };
                 Either::Right(Box::pin(validated))
             }
             Some(old) if told => {

@@ -49,6 +49,8 @@ pub(super) struct Fill<S> {
     pub(super) live: Live,
     pub(super) keep: Duration,
     pub(super) length: Option<u64>,
+    /// What was found is out of date by this, be this stored or not.
+    pub(super) displaces: bool,
 }
 
 /// A body that was received whole.
@@ -110,8 +112,8 @@ impl<S: Store> Fill<S> {
                 last,
                 trailers,
             })) => {
-                let mut storing = pin!(self.store(data, trailers.clone()));
                 let local = self.core.store.is_local();
+                let mut storing = pin!(self.store(data, trailers.clone()));
                 let stored = if local {
                     storing.as_mut().await;
                     true
@@ -131,7 +133,7 @@ impl<S: Store> Fill<S> {
     }
 
     /// Stores a response that has no body: at once, where that takes no waiting.
-    pub(super) fn run_empty(self) {
+    pub(super) fn run_empty(mut self) {
         begin(async move { self.store(Some(Bytes::new()), None).await });
     }
 
@@ -227,11 +229,14 @@ impl<S: Store> Fill<S> {
     }
 
     /// Stores a body, if it was kept.
-    async fn store(&self, data: Option<Bytes>, trailers: Option<Arc<HeaderMap>>) {
+    async fn store(&mut self, data: Option<Bytes>, trailers: Option<Arc<HeaderMap>>) {
         let Fill {
             core, trip, live, ..
         } = self;
         let Some(data) = data else {
+            if self.displaces {
+                trip.forget(core).await;
+            }
             return;
         };
         // What others read goes to them with the record.

@@ -39,15 +39,25 @@ pub(super) struct Returned<S> {
 }
 
 impl<S: Store> Returned<S> {
-    /// The origin says that `old` holds: freshens it, and answers with it (§4.3.4).
-    pub(super) async fn validated<B>(self, old: Entry) -> Response<ResponseBody<B>> {
+    /// The origin says that `old` holds: freshens it, and answers with it (§4.3.4). Where it speaks
+    /// of another response than it was asked for, `old` is forgotten, and is no answer if it must
+    /// not be, or if the origin can be asked `again`.
+    pub(super) async fn validated<B>(
+        mut self,
+        old: Entry,
+        again: bool,
+    ) -> Result<Response<ResponseBody<B>>, Box<Trip>> {
         let (sent, received) = (self.sent, self.received);
         let policy = &self.core.policy;
         let head = policy.freshen(&old.head, &self.asked, &self.res, sent, received);
-        // A 304 that speaks of another response than it was asked for, or that would select this
-        // one by other fields, freshens nothing: the next request fetches it anew.
+        if head.is_none() && (again || old.head.directives().forbids_stale()) {
+            self.trip.forget(&self.core).await;
+            return Err(self.trip);
+        }
+        // One that would select it by other fields freshens nothing either: the next request
+        // fetches it anew.
         let head = head.filter(|head| selects_as(head, &old));
-        self.renewed(old, head).await
+        Ok(self.renewed(old, head).await)
     }
 
     /// The origin answers a HEAD anew: that freshens `old`, or tells that it is out of date
@@ -115,6 +125,8 @@ impl<S: Store> Returned<S> {
                 let refresh = async move { core.refresh(&trip, &entry, keep).await };
                 outcome.stored = begin(refresh).unwrap_or(true);
             }
+            // It is not for who asked that others have it.
+            Some(Keep::No(Reason::Authorization | Reason::Cookie)) => trip.announce(Landing::Alone),
             Some(Keep::No(_)) | None => {
                 trip.forget(&core).await;
                 trip.announce(Landing::Alone);
@@ -141,8 +153,13 @@ impl<S: Store> Returned<S> {
         self.deliver(head, length, ResponseBody::inner(body), ours)
     }
 
-    /// The origin sends what lacked of a stored part: the client gets the whole (§3.4).
-    pub(super) async fn completed<B>(mut self, part: Entry, body: B) -> Response<ResponseBody<B>>
+    /// The origin sends what lacked of a stored part: the client gets the whole (§3.4). Where it
+    /// sends anything else, the part is forgotten, and there is no answer yet.
+    pub(super) async fn completed<B>(
+        mut self,
+        part: Entry,
+        body: B,
+    ) -> Result<Response<ResponseBody<B>>, Box<Trip>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -154,10 +171,8 @@ impl<S: Store> Returned<S> {
         let whole = self.core.policy.combine(&part.head, &rest);
         let whole = whole.filter(|head| follows && head.part().is_none());
         let (Some(head), Some(data)) = (whole, part.body.data()) else {
-            // Not what the condition allows to answer, and not what the client asked for.
             self.trip.forget(&self.core).await;
-            self.trip.announce(Landing::Alone);
-            return answer::senseless(self.trip.outcome());
+            return Err(self.trip);
         };
         let mut res = Response::new(()).into_parts().0;
         res.status = head.status();
@@ -168,7 +183,7 @@ impl<S: Store> Returned<S> {
         self.res = res;
         let length = declared(&self.res, &body);
         let body = ResponseBody::rest(data.clone(), body);
-        self.deliver(head, length, body, true)
+        Ok(self.deliver(head, length, body, true))
     }
 
     fn head(&self) -> Head {
@@ -201,6 +216,12 @@ impl<S: Store> Returned<S> {
         }
     }
 
+    /// Whether what was found is out of date by this, be this stored or not.
+    fn displaces(&self) -> bool {
+        let policy = &self.core.policy;
+        self.trip.found.entry.is_some() && policy.displaces(&self.asked, self.res.status)
+    }
+
     /// Passes the response on, unrecorded.
     fn pass<B>(
         self,
@@ -219,6 +240,10 @@ impl<S: Store> Returned<S> {
             detail: Some(reason.word()),
             ..trip.outcome()
         };
+        if self.displaces() {
+            let (core, mut trip) = (Arc::clone(core), self.trip);
+            begin(async move { trip.forget(&core).await });
+        }
         let mut answer = unmet.unwrap_or_else(|| Response::from_parts(self.res, body));
         answer::tell(&mut answer, outcome);
         answer
@@ -238,6 +263,7 @@ impl<S: Store> Returned<S> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let displaces = self.displaces();
         let Returned {
             core,
             trip,
@@ -280,6 +306,7 @@ impl<S: Store> Returned<S> {
             live,
             keep,
             length,
+            displaces,
         };
         if body.is_end_stream() && length.unwrap_or_default() == 0 {
             recorder.finish(None, None);

@@ -31,9 +31,14 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
     /// The same request once more, for a response with what is stored here, where that may come to
     /// need it: the body is elsewhere, and that of the request can be copied.
     pub(super) fn twin(&self, entry: &Entry) -> Option<Box<Self>> {
-        if entry.body.data().is_some() {
-            return None;
+        match entry.body.data() {
+            Some(_) => None,
+            None => self.copy(),
         }
+    }
+
+    /// The same request once more, if its body can be copied.
+    pub(super) fn copy(&self) -> Option<Box<Self>> {
         let copy = self
             .copier
             .as_ref()?

@@ -177,7 +177,7 @@ impl ResponseDirectives {
 
     /// Whether it must not be served stale (RFC 9111 §4.2.4); `s-maxage` implies
     /// `proxy-revalidate` (§5.2.2.10).
-    pub(super) fn forbids_stale(&self) -> bool {
+    pub(crate) fn forbids_stale(&self) -> bool {
         self.no_cache || self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
     }
 }

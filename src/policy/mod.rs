@@ -34,7 +34,7 @@ mod vary;
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, request, response};
+use http::{HeaderMap, HeaderName, StatusCode, request, response};
 
 use self::date::MAX_DELTA;
 use self::freshness::Exchange;
@@ -299,6 +299,12 @@ impl Policy {
     /// Which bytes of a stored 200 of `len` bytes the request wants (RFC 9110 §14).
     pub fn select(&self, req: &request::Parts, head: &Head, len: u64) -> Selected {
         range::select(req, head, len)
+    }
+
+    /// Whether a full answer of this status, though it is not stored, tells that what is stored for
+    /// the request is out of date (RFC 9111 §4.3.3).
+    pub fn displaces(&self, req: &request::Parts, status: StatusCode) -> bool {
+        validation::displaces(req, status)
     }
 
     /// Whether the request says nothing beside its key but what requests usually say, so that an

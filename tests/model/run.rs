@@ -45,7 +45,8 @@ pub(crate) async fn run(history: &History) -> Result<(), Divergence> {
     let layer = CacheLayer::builder(MemoryStore::new(64 << 20))
         .policy(policy(history.settings))
         .clock(clock)
-        .build();
+        .build()
+        .copy_bodies(|_: &Empty<Bytes>| Some(Empty::new()));
     let mut run = Run {
         clock,
         service: layer.layer(origin.clone()),

@@ -1,6 +1,7 @@
 //! The layer, around a scripted service.
 
 mod bodies;
+mod displacing;
 mod explaining;
 mod failing;
 mod growing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Response, request};
 use tokio::time::advance;
 
-use crate::support::script::{Body, Larder, Script, Told, get, request, respond, settle};
+use crate::support::script::{Body, Larder, Script, Told, get, request, respond, settle, uncopied};
 
 const BYTES: &str = "0123456789";
 const TAG: (&str, &str) = ("etag", "\"1\"");
@@ -181,11 +181,22 @@ async fn a_rest_that_is_none_is_not_served() {
             _ => answer(req, &[FRESH, TAG]),
         }));
         range(&larder, "bytes=0-4").await;
-        let senseless = larder.get("/a").await;
-        assert_eq!((senseless.status, senseless.body.as_str()), (502, ""));
-        assert_eq!(larder.get("/a").await.body, BYTES, "asked for anew");
+        let whole = larder.get("/a").await;
+        assert_eq!((whole.status, whole.body.as_str()), (200, BYTES));
+        assert_eq!(larder.script.calls(), 3, "asked for anew");
         assert!(!larder.script.last().contains_key("range"));
+        settle().await;
+        assert!(larder.get("/a").await.is_hit());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_asked_for_anew_is_not_completed() {
+    let larder = origin(&[FRESH, TAG]);
+    range(&larder, "bytes=0-4").await;
+    let whole = larder.ask(uncopied("/a")).await;
+    assert_eq!((whole.status, whole.body.as_str()), (200, BYTES));
+    assert!(!larder.script.last().contains_key("range"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,7 @@
 //! Large bodies in Redis: read as they are consumed, whole or not at all, and never left behind.
 
 use http::{Response, header::RANGE};
-use http_body::Body as _;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use larder::{
     cache::{Cache, CacheLayer, Manner, Purge, ResponseBody},
     policy::Policy,
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::support::{
     redis::{Redis, Relay, Reply},
-    script::{self, Body, Script, respond},
+    script::{self, Body, Script, copied, respond},
 };
 
 pub(super) const CHUNK: usize = 64 << 10;
@@ -95,11 +94,6 @@ impl Instance {
 }
 
 /// A body without content, once more.
-fn copied(body: &Body) -> Option<Body> {
-    let none = || Empty::new().map_err(|never| match never {}).boxed_unsync();
-    body.is_end_stream().then(none)
-}
-
 pub(super) fn is_hit(res: &Response<Body>) -> bool {
     res.headers()["x-cache"] == "HIT"
 }

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, request};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full, channel, combinators::UnsyncBoxBody};
 use larder::{
     cache::{Builder, Cache, CacheLayer, ResponseBody},
@@ -120,6 +121,7 @@ impl Larder {
         let clock = Clock::virtual_from(start());
         let store = MemoryStore::new(64 << 20);
         let layer = set(CacheLayer::builder(store).clock(clock)).build();
+        let layer = layer.copy_bodies(copied);
         Larder {
             service: layer.layer(script.clone()),
             script,
@@ -165,6 +167,18 @@ impl Told {
         assert_eq!(self.header("x-cache"), self.outcome.word());
         self.outcome.hit
     }
+}
+
+/// A GET whose body nobody can copy.
+pub(crate) fn uncopied(path: &str) -> Request<Body> {
+    let (_, body) = channel::Channel::new(1);
+    get(path, &[]).map(|_| body.boxed_unsync())
+}
+
+/// A body like this one, if it is empty.
+pub(crate) fn copied(body: &Body) -> Option<Body> {
+    let none = || Empty::new().map_err(|never| match never {}).boxed_unsync();
+    body.is_end_stream().then(none)
 }
 
 pub(crate) async fn told(res: Response<Body>) -> Told {

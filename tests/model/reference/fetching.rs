@@ -28,13 +28,36 @@ struct Question {
 }
 
 impl Reference {
-    /// Takes in a fetch, and says what the client is to be told.
+    /// Takes in a fetch, and says what the client is to be told. Where the origin's answer makes
+    /// nothing of what is stored, it is asked once more, as if nothing were.
     pub(super) fn fetched(
         &mut self,
         ask: &Ask,
         choice: Option<usize>,
-        call: &Call,
+        calls: &[Call],
     ) -> Result<Expected, Wrong> {
+        let call = &calls[0];
+        match (self.heard(ask, choice, call)?, &calls[1..]) {
+            (Some(expected), []) => Ok(expected),
+            (None, again @ [_]) => self.fetched(ask, None, again),
+            (heard, _) => Err(format!(
+                "the origin was asked {} times, and by the first answer that is {}",
+                calls.len(),
+                if heard.is_some() {
+                    "too often"
+                } else {
+                    "wrong"
+                }
+            )),
+        }
+    }
+
+    fn heard(
+        &mut self,
+        ask: &Ask,
+        choice: Option<usize>,
+        call: &Call,
+    ) -> Result<Option<Expected>, Wrong> {
         is("method", &call.method.as_str(), &ask.method)?;
         let old = choice.map(|at| self.list[at].clone());
         let questions = questions(ask, old.as_ref());
@@ -55,31 +78,39 @@ impl Reference {
         if let Some(old) = whole.filter(|_| failed)
             && self.stands_in(&wanted, old, call.received)
         {
-            return Ok(Expected::stored(old, call.received));
+            return Ok(Some(Expected::stored(old, call.received)));
         }
         let Some(answer) = &call.answer else {
-            return Ok(Expected::Failure);
+            return Ok(Some(Expected::Failure));
         };
         let at = choice.unwrap_or_default();
-        match (&old, answer.status) {
-            (Some(old), 206) if asked.completes => Ok(self.completed(ask, at, old, call, answer)),
+        Ok(match (&old, answer.status) {
+            (Some(old), 206) if asked.completes => self.completed(ask, at, old, call, answer),
             (Some(old), 304) if whole.is_some() && old.has_validator() => {
-                let news = is_about(&answer.fields, old)
-                    .then(|| old.updated(self.settings, call, &answer.fields));
-                Ok(self.renewed(ask, at, news, call, answer))
+                if !is_about(&answer.fields, old) {
+                    self.list[at].gone = true;
+                    return Ok(None);
+                }
+                let news = old.updated(self.settings, call, &answer.fields);
+                Some(self.renewed(ask, at, Some(news), call, answer))
             }
             (Some(old), 200) if ask.method == "HEAD" => {
                 let news = told_by_head(&answer.fields, old)
                     .then(|| old.updated(self.settings, call, &answer.fields))
                     .filter(|new| vary(new) == vary(old));
                 if news.is_some() && whole.is_some() {
-                    return Ok(self.renewed(ask, at, news, call, answer));
+                    return Ok(Some(self.renewed(ask, at, news, call, answer)));
                 }
                 self.list[at].gone |= news.is_none();
-                Ok(self.new_response(ask, call, answer, asked.ours))
+                Some(self.new_response(ask, call, answer, asked.ours))
             }
-            _ => Ok(self.new_response(ask, call, answer, asked.ours)),
-        }
+            _ => {
+                if whole.is_some() && ask.method == "GET" && displaces(&ask.fields, answer) {
+                    self.list[at].gone = true;
+                }
+                Some(self.new_response(ask, call, answer, asked.ours))
+            }
+        })
     }
 
     /// §4.3.4: the stored response with its new fields; without, it is not used again.
@@ -97,12 +128,15 @@ impl Reference {
         let stored = news
             .as_ref()
             .is_some_and(|new| self.may_store("GET", &ask.fields, new));
+        let personal = news
+            .as_ref()
+            .is_some_and(|new| is_personal(&ask.fields, new));
         let told = news.unwrap_or(old);
         if stored && kept {
             self.list[at] = told.clone();
             self.mark_until(&told.url, told.useless_from);
         } else {
-            self.list[at].gone = true;
+            self.list[at].gone = !personal;
         }
         Expected::Stored {
             stored: told,
@@ -123,27 +157,27 @@ impl Reference {
         old: &Stored,
         call: &Call,
         answer: &Answer,
-    ) -> Expected {
+    ) -> Option<Expected> {
         let rest = Stored::new(self.settings, &old.by, call, answer);
         let whole = self
             .combined(old, &rest)
             .filter(|whole| whole.part.is_none());
         let Some(mut whole) = whole else {
             self.list[at].gone = true;
-            return Expected::Status(502);
+            return None;
         };
         whole.by = ask.fields.clone();
         if self.may_store("GET", &ask.fields, &whole) {
             self.store(whole.clone());
         }
-        Expected::Completed {
+        Some(Expected::Completed {
             stored: whole,
             cookies: answer
                 .fields
                 .lines("set-cookie")
                 .map(str::to_owned)
                 .collect(),
-        }
+        })
     }
 
     pub(super) fn new_response(
@@ -240,6 +274,24 @@ fn is_about(news: &Fields, old: &Stored) -> bool {
         (None, Some(new)) => modified.is_none_or(|old| old == new),
         (None, None) => true,
     }
+}
+
+/// §4.3.3: a full answer to who is nobody in particular, about what has become of the resource.
+fn displaces(by: &Fields, answer: &Answer) -> bool {
+    let tells = matches!(answer.status, 401 | 403 | 404 | 410 | 451)
+        || (200..400).contains(&answer.status) && ![206, 304].contains(&answer.status);
+    tells && !by.has("cookie") && !by.has("authorization")
+}
+
+/// Whether it is for what is known of who asked that this is not stored for others.
+fn is_personal(by: &Fields, new: &Stored) -> bool {
+    let says = &new.says;
+    let is_for_nobody = says.no_store && !says.must_understand
+        || says.private
+        || new.fields.members("vary").iter().any(|name| name == "*");
+    let is_personal =
+        by.has("authorization") && !says.must_revalidate || by.has("cookie") || new.status == 401;
+    !is_for_nobody && is_personal && !says.is_shared()
 }
 
 /// §4.3.5: the same validators and length.

@@ -147,19 +147,19 @@ impl Reference {
         let stored = stored.map(|stored| Expected::stored(&stored, seen.at));
         match (verdict, stored, &seen.calls[..]) {
             (Verdict::Hit, Some(stored), []) => stored.check(ask, seen, "hit"),
-            (Verdict::HitAndRefresh, Some(stored), [call]) => {
+            (Verdict::HitAndRefresh, Some(stored), calls @ [_, ..]) => {
                 stored.check(ask, seen, "hit")?;
                 let ask = Ask {
                     method: "GET",
                     ..ask.clone()
                 };
-                self.fetched(&ask, choice, call).map(drop)
+                self.fetched(&ask, choice, calls).map(drop)
             }
             (Verdict::Ask(_), _, []) if wanted.only_if_cached => {
                 Expected::Status(504).check(ask, seen, "")
             }
-            (Verdict::Ask(why), _, [call]) if !wanted.only_if_cached => {
-                let expected = self.fetched(ask, choice, call)?;
+            (Verdict::Ask(why), _, calls @ [_, ..]) if !wanted.only_if_cached => {
+                let expected = self.fetched(ask, choice, calls)?;
                 expected.check(ask, seen, why)
             }
             (verdict, _, calls) => {
