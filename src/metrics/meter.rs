@@ -101,7 +101,7 @@ impl Open for CacheOpen {
         let duration = match outcome {
             None => &durations.miss,
             Some(outcome) => {
-                let stale = hit && outcome.ttl.is_some_and(|ttl| ttl < 0);
+                let stale = is_stale(outcome);
                 let revalidated = is_revalidated(outcome);
                 count_if(stale, &counters.stale);
                 count_if(revalidated, &counters.revalidations);
@@ -133,6 +133,12 @@ fn count_if(happened: bool, counter: &Counter) {
     if happened {
         counter.inc();
     }
+}
+
+/// A stale response as it was stored: it may be served so, or stands in for an origin that failed.
+fn is_stale(outcome: &Outcome) -> bool {
+    let is_news = outcome.stored || outcome.forward_status == Some(StatusCode::NOT_MODIFIED);
+    outcome.ttl.is_some_and(|ttl| ttl <= 0) && !is_news
 }
 
 /// A stale response that the origin said is still good (RFC 9211 §2.2, §2.3).

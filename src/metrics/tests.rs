@@ -58,7 +58,12 @@ async fn tells_outcomes_apart() {
     let metrics = Metrics::new();
     pass(&metrics, Some(Outcome::hit(5))).await;
     pass(&metrics, Some(Outcome::hit(-5))).await;
+    let mut in_its_place = Outcome::forwarded(Forward::Stale);
+    in_its_place.ttl = Some(-1);
+    in_its_place.forward_status = Some(StatusCode::BAD_GATEWAY);
+    pass(&metrics, Some(in_its_place)).await;
     let mut revalidated = Outcome::forwarded(Forward::Stale);
+    revalidated.ttl = Some(0);
     revalidated.forward_status = Some(StatusCode::NOT_MODIFIED);
     pass(&metrics, Some(revalidated.clone())).await;
     revalidated.forward_status = Some(StatusCode::OK);
@@ -70,21 +75,28 @@ async fn tells_outcomes_apart() {
 
     for (name, expected) in [
         ("cache_hits", 2),
-        ("cache_misses", 3),
-        ("stale_served", 1),
+        ("cache_misses", 4),
+        ("stale_served", 2),
         ("revalidations", 1),
         ("stored", 1),
         ("collapsed", 1),
         ("bytes_from_cache", 8),
-        ("bytes_served", 20),
+        ("bytes_served", 24),
         ("errors", 0),
     ] {
         assert_eq!(number(&metrics, name), expected, "{name}");
     }
     let text = metrics.open_metrics();
-    for outcome in ["hit", "stale", "revalidated", "miss", "collapsed"] {
-        let line =
-            format!("larder_cache_request_duration_seconds_count{{outcome=\"{outcome}\"}} 1\n");
+    for (outcome, count) in [
+        ("hit", 1),
+        ("stale", 2),
+        ("revalidated", 1),
+        ("miss", 1),
+        ("collapsed", 1),
+    ] {
+        let line = format!(
+            "larder_cache_request_duration_seconds_count{{outcome=\"{outcome}\"}} {count}\n"
+        );
         assert!(text.contains(&line), "{line}{text}");
     }
 }

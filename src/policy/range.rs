@@ -98,7 +98,8 @@ fn if_range(req: &request::Parts, head: &Head) -> bool {
         .is_some_and(|tag| ETag::parse(tag.as_bytes()).strongly_matches(condition))
 }
 
-/// The ranges that lie in a body of `len` bytes; `None` when the field is not one to follow.
+/// The ranges that lie in a body of `len` bytes; `None` when the field is not one to follow, or when
+/// no `Content-Range` can say what it wants: the last bytes of none (§14.1.2).
 fn parse(line: &[u8], len: u64) -> Option<Vec<ByteRange>> {
     let equals = line.iter().position(|&byte| byte == b'=')?;
     if !line[..equals].trim_ascii().eq_ignore_ascii_case(b"bytes") {
@@ -127,7 +128,10 @@ fn part(spec: &[u8], len: u64) -> Option<Option<ByteRange>> {
             first: len.saturating_sub(length),
             last,
         };
-        return Some(end.filter(|_| length > 0).map(part));
+        return match end {
+            None if length > 0 => None,
+            end => Some(end.filter(|_| length > 0).map(part)),
+        };
     }
     let first = list::digits(first)?;
     let last = if last.is_empty() {

@@ -108,24 +108,34 @@ impl Kind {
         if headers.contains_key(header::CONTENT_ENCODING) {
             return Kind::Other;
         }
-        let mut parts = value.split(';');
-        let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+        let essence = essence.trim().to_ascii_lowercase();
         if essence == "application/json" || essence.ends_with("+json") {
             return Kind::Json;
         }
         if !essence.starts_with("text/") {
             return Kind::Other;
         }
-        let charset = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            let named = name.trim().eq_ignore_ascii_case("charset");
-            named.then(|| value.trim().trim_matches('"'))
-        });
-        match charset {
+        match charset(parameters) {
             Some(label) => Encoding::for_label(label.as_bytes()).map_or(Kind::Other, Kind::Text),
             None => Kind::Text(encoding_rs::UTF_8),
         }
     }
+}
+
+/// The value of `charset` among the parameters of a media type (RFC 9110 §8.3.1). A quoted string
+/// may hold a semicolon; with an escape in it, it names no encoding.
+fn charset(parameters: &str) -> Option<&str> {
+    let mut quoted = false;
+    let mut parameters = parameters.split(|c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    });
+    parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"'))
+    })
 }
 
 #[cfg(test)]
@@ -191,6 +201,10 @@ mod tests {
         assert_eq!(
             data("text/plain; charset=\"shift_jis\"", b"\x82\xa0").unwrap(),
             "\"あ\""
+        );
+        assert_eq!(
+            data("text/plain; x=\"a;charset=utf-16\"; charset=utf-8", b"hi").unwrap(),
+            "\"hi\""
         );
         assert_eq!(data("text/plain", b"a\xffb").unwrap(), "\"a\u{fffd}b\"");
     }

@@ -2,7 +2,9 @@
 
 use std::mem;
 
-use http::{Request, Response, Version, header, request, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, Version, header, request, uri::PathAndQuery,
+};
 
 use super::{error::ApiError, fields, origin::Origin};
 
@@ -26,9 +28,23 @@ pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request
 
 /// Makes of a client's fields those of a request to the origin.
 pub(super) fn prepare(head: &mut request::Parts) {
+    join_cookies(&mut head.headers);
     // The upstream names the origin. And hyper has answered, or will, what `Expect` asks.
     for name in [header::HOST, header::EXPECT] {
         head.headers.remove(name);
+    }
+}
+
+/// Makes one line of the several that a client of HTTP/2 may send (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if crumbs.by_ref().nth(1).is_none() {
+        return;
+    }
+    let crumbs = headers.get_all(header::COOKIE).iter();
+    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
+    if let Ok(line) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, line);
     }
 }
 
@@ -81,6 +97,24 @@ mod tests {
         for target in ["http://evil.test//x", "//x"] {
             let sent = request(&origin, Request::get(target).body(()).unwrap()).unwrap();
             assert_eq!(sent.uri(), "http://api.test//x");
+        }
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_become_one_line() {
+        let origin = Origin::parse("http://api.test").unwrap();
+        for crumbs in [
+            &["a=b; c=d; e"][..],
+            &["a=b", "c=d", "e"],
+            &["a=b; c=d", "e"],
+        ] {
+            let mut given = Request::get("/");
+            for crumb in crumbs {
+                given = given.header("cookie", *crumb);
+            }
+            let sent = request(&origin, given.body(()).unwrap()).unwrap();
+            let lines: Vec<_> = sent.headers().get_all("cookie").iter().collect();
+            assert_eq!(lines, ["a=b; c=d; e"]);
         }
     }
 

@@ -153,6 +153,9 @@ fn one_url(query: &str) -> Result<String, ApiError> {
                  an & within it is written %26.",
             ));
         }
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(malformed("it is not percent-encoded UTF-8"));
+        }
         url = Some(value.into_owned());
     }
     url.filter(|url| !url.is_empty()).ok_or_else(|| {

@@ -36,6 +36,11 @@ fn one_range() {
 }
 
 #[test]
+fn the_last_bytes_of_none_are_the_whole() {
+    assert_eq!(of("bytes=-5", 0), Selected::Whole);
+}
+
+#[test]
 fn several_ranges() {
     assert_eq!(
         of("bytes=0-1, 4-5,-1", 10),
@@ -73,7 +78,7 @@ fn outside() {
     ] {
         assert_eq!(of(line, 10), Selected::Unsatisfiable, "{line}");
     }
-    for line in ["bytes=0-", "bytes=-5", "bytes=0-0"] {
+    for line in ["bytes=0-", "bytes=0-0", "bytes=-0"] {
         assert_eq!(of(line, 0), Selected::Unsatisfiable, "{line}");
     }
 }

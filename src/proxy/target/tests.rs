@@ -126,6 +126,7 @@ fn the_query_is_one_encoded_url() {
     assert_eq!(code(Some("url=")), Err("missing_url"));
     assert_eq!(code(Some("url=a&limit=3")), Err("malformed_url"));
     assert_eq!(code(Some("url=a&url=b")), Err("malformed_url"));
+    assert_eq!(code(Some("url=%FF")), Err("malformed_url"));
     let target = code(Some("url=%2Fa%3Fb%3Dc%2526%26d=e")).unwrap();
     assert_eq!(target.uri, "http://api.test/a?b=c%26&d=e");
     assert!(target.at_origin);

@@ -69,6 +69,9 @@ pub(super) fn ranges(asked: &Fields, stored: &Stored, length: usize) -> Option<V
             (Some(first), Some(last)) if first <= last => (first, last.min(length.wrapping_sub(1))),
             _ => return None,
         };
+        if first.is_empty() && last != "0" && length == 0 {
+            return None; // No `Content-Range` can say that.
+        }
         if length > 0 && range.0 < length {
             ranges.push(range);
         }

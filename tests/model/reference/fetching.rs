@@ -287,6 +287,7 @@ fn displaces(by: &Fields, answer: &Answer) -> bool {
 fn is_personal(by: &Fields, new: &Stored) -> bool {
     let says = &new.says;
     let is_for_nobody = says.no_store && !says.must_understand
+        || says::Request::read(by).no_store
         || says.private
         || new.fields.members("vary").iter().any(|name| name == "*");
     let is_personal =
