@@ -1,6 +1,10 @@
 //! The `larder` program.
 
-use std::{future::Future, io, process::ExitCode};
+use std::{
+    future::Future,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use larder::proxy::{
     self, Proxy, StartError,
@@ -49,11 +53,12 @@ fn block_on<F: Future>(runtime: &mut Builder, future: F) -> io::Result<F::Output
 }
 
 fn success(said: &str) -> ExitCode {
-    println!("{}", said.trim_end());
+    // Who has closed it, as `head` does, has read enough.
+    let _ = writeln!(io::stdout(), "{}", said.trim_end());
     ExitCode::SUCCESS
 }
 
 fn failure(code: u8, said: &str) -> ExitCode {
-    eprintln!("larder: {said}");
+    let _ = writeln!(io::stderr(), "larder: {said}");
     ExitCode::from(code)
 }

@@ -192,7 +192,7 @@ impl<S: Store> Returned<S> {
     }
 
     fn deliver<B>(
-        self,
+        mut self,
         head: Head,
         length: Option<u64>,
         body: ResponseBody<B>,
@@ -202,6 +202,8 @@ impl<S: Store> Returned<S> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        // Who keeps it on its way has to tell apart what is told apart here.
+        self.core.policy.name_key_headers(&mut self.res.headers);
         let Returned { core, asked, .. } = &self;
         let unmet = ours
             .then(|| answer::unmet(&core.policy, asked, &head))

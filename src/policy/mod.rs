@@ -307,6 +307,13 @@ impl Policy {
         validation::displaces(req, status)
     }
 
+    /// Names the [key headers](Policy::key_headers) in the `Vary` of a response.
+    pub(crate) fn name_key_headers(&self, headers: &mut HeaderMap) {
+        if !self.key_headers.is_empty() {
+            Varies::parse_with(headers, &self.key_headers);
+        }
+    }
+
     /// Whether the request says nothing beside its key but what requests usually say, so that an
     /// origin that fails at it would fail at others, too.
     pub fn is_usual(&self, req: &request::Parts) -> bool {

@@ -109,7 +109,8 @@ impl Admin {
                 error::json(StatusCode::OK, body)
             }
             Ok(purged) => {
-                tracing::info!(count = purged.count, ?manner, "cache purged");
+                let (count, done) = (purged.count, done(manner));
+                tracing::info!(count, "{done}");
                 error::json(StatusCode::OK, told(&purged, manner))
             }
             Err(error) => {
@@ -129,6 +130,15 @@ fn switch(value: &str) -> Option<bool> {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         _ => None,
+    }
+}
+
+/// What is logged of it.
+fn done(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Forget => "cache purged",
+        Manner::Expire => "made stale in the cache",
+        Manner::Count => "counted what a purge would forget",
     }
 }
 

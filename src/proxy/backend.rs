@@ -34,7 +34,7 @@ impl Backend {
     pub(super) async fn open(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
         match config.backend {
             BackendKind::Memory => {
-                let store = MemoryStore::new(config.memory).with_max_object(config.max_object);
+                let store = memory(config);
                 show(&store, metrics);
                 Ok(Backend::Memory(store))
             }
@@ -71,8 +71,7 @@ impl Backend {
                 let store = match config.near {
                     false => TieredStore::without_near(store),
                     true => {
-                        let near =
-                            MemoryStore::new(config.memory).with_max_object(config.max_object);
+                        let near = memory(config);
                         show(&near, metrics);
                         TieredStore::with_near(store, near, config.near_ttl)
                     }
@@ -94,6 +93,21 @@ impl Backend {
                 .is_none_or(|state| *state.borrow() == Availability::Up)
         }
     }
+}
+
+/// A store in memory, of the size that was chosen.
+fn memory(config: &Config) -> MemoryStore {
+    let store = MemoryStore::new(config.memory).with_max_object(config.max_object);
+    if store.heaviest() < config.max_object {
+        tracing::warn!(
+            memory = config.memory,
+            max_object = config.max_object,
+            largest = store.heaviest(),
+            "the memory is too small for the largest objects: they are fetched each time (--memory, \
+             --max-object)"
+        );
+    }
+    store
 }
 
 /// Shows what is kept in memory.

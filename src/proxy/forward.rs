@@ -3,10 +3,11 @@
 use std::mem;
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, Version, header, request, uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request,
+    uri::PathAndQuery,
 };
 
-use super::{error::ApiError, fields, origin::Origin};
+use super::{body::Spliced, error::ApiError, fields, framing::FORWARDED, origin::Origin};
 
 /// The request to the origin that `request` means.
 pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request<B>, ApiError> {
@@ -24,6 +25,28 @@ pub(super) fn request<B>(origin: &Origin, request: Request<B>) -> Result<Request
     })?;
     prepare(&mut head);
     Ok(Request::from_parts(head, body))
+}
+
+/// Counts down how far an OPTIONS may go (RFC 9110 §7.6.2); answers it where it goes no further.
+pub(super) fn count_down<B>(request: &mut Request<B>) -> Option<Response<Spliced>> {
+    let headers = match *request.method() {
+        Method::OPTIONS => request.headers_mut(),
+        _ => return None,
+    };
+    let left = headers.get(header::MAX_FORWARDS)?.to_str().ok()?;
+    match left.parse::<u64>().ok()?.checked_sub(1) {
+        Some(left) => {
+            headers.insert(header::MAX_FORWARDS, left.into());
+            None
+        }
+        None => {
+            let mut answer = Response::new(Spliced::empty());
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            let allow = HeaderValue::from_static(FORWARDED);
+            answer.headers_mut().insert(header::ALLOW, allow);
+            Some(answer)
+        }
+    }
 }
 
 /// Makes of a client's fields those of a request to the origin.
@@ -97,6 +120,27 @@ mod tests {
         for target in ["http://evil.test//x", "//x"] {
             let sent = request(&origin, Request::get(target).body(()).unwrap()).unwrap();
             assert_eq!(sent.uri(), "http://api.test//x");
+        }
+    }
+
+    #[test]
+    fn an_options_goes_as_far_as_it_may() {
+        for (method, given, sent, is_answered) in [
+            ("OPTIONS", "5", "4", false),
+            ("OPTIONS", "1", "0", false),
+            ("OPTIONS", "0", "0", true),
+            ("OPTIONS", "many", "many", false),
+            ("GET", "0", "0", false),
+        ] {
+            let request = Request::builder().method(method);
+            let mut request = request.header("max-forwards", given).body(()).unwrap();
+            let answer = count_down(&mut request);
+            assert_eq!(answer.is_some(), is_answered, "{method} {given}");
+            assert_eq!(request.headers()["max-forwards"], sent);
+            if let Some(answer) = answer {
+                assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+                assert_eq!(answer.headers()["allow"], FORWARDED);
+            }
         }
     }
 

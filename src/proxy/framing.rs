@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The methods that larder forwards.
-const FORWARDED: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
+pub(super) const FORWARDED: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Refuses what cannot be forwarded safely.
 pub(super) fn check<B>(request: &Request<B>, bounds: &Bounds) -> Result<(), ApiError> {

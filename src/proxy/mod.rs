@@ -287,7 +287,16 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<Spliced> {
 impl Listener {
     /// Listens on the first of the host's addresses that can be listened on.
     async fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
-        let failed = |error| StartError(format!("Cannot listen on {host}, port {port}: {error}."));
+        let failed = |error: io::Error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => " Another program listens there: name another port.",
+                io::ErrorKind::AddrNotAvailable => " It is none of this machine: see --host.",
+                _ => "",
+            };
+            StartError(format!(
+                "Cannot listen on {host}, port {port}: {error}.{hint}"
+            ))
+        };
         let addresses = lookup_host((host, port)).await.map_err(failed)?;
         let none = io::Error::other("it has no address");
         let mut listening = Err(none);

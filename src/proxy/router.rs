@@ -82,7 +82,7 @@ struct Parts<S> {
 
 /// What does not go on to the origin.
 enum Aside {
-    Refused(Response<Spliced>),
+    Answered(Response<Spliced>),
     Own(Route, request::Parts),
     Purge(Uri),
 }
@@ -232,10 +232,10 @@ impl<S> Parts<S> {
         let purge = route.is_none() && request.method().as_str() == PURGE;
         if let Err(error) = framing::check(&request, &self.own.bounds) {
             let refusal = framing::closing(error.into_response(), request.version());
-            return Break(Aside::Refused(refusal));
+            return Break(Aside::Answered(refusal));
         }
         if let Err(error) = self.admit(route.as_ref(), purge, entrance, &mut request) {
-            return Break(Aside::Refused(error.into_response()));
+            return Break(Aside::Answered(error.into_response()));
         }
         // hyper reads and drops a body that nobody wants, or closes the connection.
         if let Some(route) = route {
@@ -243,15 +243,18 @@ impl<S> Parts<S> {
                 Ok(()) => Aside::Own(route, request.into_parts().0),
                 Err(error) => {
                     self.own.bounds.met(Limit::Content);
-                    Aside::Refused(error.into_response())
+                    Aside::Answered(error.into_response())
                 }
             });
+        }
+        if let Some(answer) = forward::count_down(&mut request) {
+            return Break(Aside::Answered(answer));
         }
         match self.forward(request) {
             // hyper reads and drops its body.
             Ok(request) if purge => Break(Aside::Purge(request.into_parts().0.uri)),
             Ok(request) => Continue(request),
-            Err(error) => Break(Aside::Refused(error.into_response())),
+            Err(error) => Break(Aside::Answered(error.into_response())),
         }
     }
 
@@ -263,7 +266,7 @@ impl<S> Parts<S> {
         B::Error: Into<BoxError> + Send,
     {
         match aside {
-            Aside::Refused(refusal) => refusal,
+            Aside::Answered(answer) => answer,
             Aside::Own(route, head) => {
                 let nothing = Either::Right(Nothing::new());
                 self.own.answer(route, head, nothing).await

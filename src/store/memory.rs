@@ -131,6 +131,11 @@ impl MemoryStore {
         }
     }
 
+    /// What the largest record weighs that is kept, in bytes: its body, head and key.
+    pub fn heaviest(&self) -> u64 {
+        self.heaviest
+    }
+
     /// How much is kept at present.
     pub fn stats(&self) -> MemoryStats {
         MemoryStats {

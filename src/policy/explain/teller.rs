@@ -11,6 +11,7 @@ use http::{
 use super::Step;
 use crate::policy::{
     Head, Policy, RequestDirectives, Source,
+    content::is_query,
     rules::{Rule, Witness},
     storing,
 };
@@ -42,6 +43,9 @@ fn of_request(rule: Rule, holds: bool, req: &request::Parts) -> Option<String> {
     let what = match (rule, holds) {
         (Rule::KnownContent, false) => format!("what this {method} asks is not known for sure"),
         (Rule::Read, true) => format!("{method} may be answered from the cache"),
+        (Rule::Read, false) if is_query(method) => {
+            "a QUERY is answered by its content, and what that is was not told".into()
+        }
         (Rule::Read, false) => format!("{method} is not answered from the cache"),
         (Rule::Safe, true) => format!("{method} changes nothing at the origin: it is passed on"),
         (Rule::Safe, false) => format!(

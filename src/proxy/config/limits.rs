@@ -33,12 +33,13 @@ pub(super) fn choose(args: &Args, env: &Variables<'_>) -> Result<Limits, Misuse>
             "MAX_TARGET",
             default.target,
         )?,
-        fields: count(
-            "--max-headers",
-            &args.max_headers,
-            "MAX_HEADERS",
-            default.fields,
-        )?,
+        fields: env
+            .choose(
+                ("--max-headers", args.max_headers.clone()),
+                "MAX_HEADERS",
+                value::fields,
+            )?
+            .unwrap_or(default.fields),
         head_time: time(
             "--header-timeout",
             &args.header_timeout,

@@ -111,7 +111,7 @@ type Case = (
 
 #[test]
 fn a_refusal_names_the_flag_or_variable_the_value_and_what_is_accepted() {
-    let cases: [Case; 6] = [
+    let cases: [Case; 9] = [
         (&["--ttl", "-3"], &[], ["--ttl", "-3", "seconds"]),
         (
             &["--backend=disk"],
@@ -122,6 +122,21 @@ fn a_refusal_names_the_flag_or_variable_the_value_and_what_is_accepted() {
             &["--origin", "ftp://x"],
             &[],
             ["--origin", "ftp://x", "http"],
+        ),
+        (
+            &["--origin", "http://x?y=1"],
+            &[],
+            ["--origin", "http://x?***", "without a query"],
+        ),
+        (
+            &["--max-headers=16385"],
+            &[],
+            ["--max-headers", "16385", "16384"],
+        ),
+        (
+            &["--upstream-proxy=evn"],
+            &[],
+            ["--upstream-proxy", "evn", "the word env"],
         ),
         (
             &["--memory", "12parsecs"],

@@ -179,6 +179,15 @@ pub(super) fn count(text: &str) -> Parsed<usize> {
     }
 }
 
+/// How many fields a head may have: hyper makes room for all of them for each request, and a map
+/// has no more than so many.
+pub(super) fn fields(text: &str) -> Parsed<usize> {
+    match text.parse::<usize>() {
+        Ok(n) if (1..=16_384).contains(&n) => Ok(n),
+        _ => Err("a number from 1 to 16384"),
+    }
+}
+
 pub(super) fn threads(text: &str) -> Parsed<usize> {
     match text.parse::<usize>() {
         Ok(n) if (1..=1024).contains(&n) => Ok(n),

@@ -42,12 +42,13 @@ impl Variables<'_> {
 fn without_secrets(value: &str) -> String {
     let scheme = value.find("://").map(|at| at + 3);
     let end = scheme.and_then(|_| value.find('?')).unwrap_or(value.len());
-    let shown = &value[..end];
+    let (shown, parameters) = value.split_at(end);
+    let parameters = if parameters.is_empty() { "" } else { "?***" };
     match shown.rfind('@') {
         Some(at) => {
             let scheme = &shown[..scheme.unwrap_or_default().min(at)];
-            format!("{scheme}***{}", &shown[at..])
+            format!("{scheme}***{}{parameters}", &shown[at..])
         }
-        None => shown.to_owned(),
+        None => format!("{shown}{parameters}"),
     }
 }

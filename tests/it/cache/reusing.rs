@@ -324,3 +324,13 @@ async fn a_head_that_misses_says_that_it_is_for_its_method() {
         "larder; fwd=uri-miss; detail=method"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_part_of_the_key_is_told_whoever_is_first() {
+    let keyed = Policy::origin().key_headers([http::HeaderName::from_static("x-tenant")]);
+    let larder = Larder::with(Script::numbered(FRESH), keyed);
+    for _ in 0..2 {
+        let told = larder.ask(get("/a", &[("x-tenant", "1")])).await;
+        assert_eq!(told.header("vary"), "x-tenant");
+    }
+}

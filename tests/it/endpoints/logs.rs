@@ -37,6 +37,15 @@ async fn the_start_tells_what_was_chosen() {
 }
 
 #[tokio::test]
+async fn a_memory_too_small_for_the_largest_objects_is_told_of() {
+    let larder = Logged::start(&["--memory=4MiB"]).await;
+    let said = "the memory is too small for the largest objects";
+    assert!(larder.text.contains(said), "{}", larder.text);
+    let larder = Logged::start(&["--memory=4MiB", "--max-object=1MiB"]).await;
+    assert!(!larder.text.contains(said), "{}", larder.text);
+}
+
+#[tokio::test]
 async fn every_request_is_one_event() {
     let origin = Origin::saying("text/plain", b"hello").await;
     let mut larder = Logged::start(&["--origin", &origin.url()]).await;
