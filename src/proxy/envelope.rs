@@ -203,7 +203,7 @@ where
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
             true => too_large(),
-            false => rescue::describe(&*error),
+            false => broken(&*error),
         })?;
         if let Ok(piece) = frame.into_data() {
             size += piece.len() as u64;
@@ -215,6 +215,18 @@ where
         [whole] => mem::take(whole),
         pieces => pieces.concat().into(),
     })
+}
+
+/// Why a body cannot be had: it broke off, or what came is not what its coding makes of anything.
+fn broken(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ApiError {
+    match error.is::<std::io::Error>() {
+        true => ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_undecodable",
+            "The upstream's answer is not in the content coding that it names.",
+        ),
+        false => rescue::describe(error),
+    }
 }
 
 /// What of `body` goes into the envelope, in its `place` if it needs one.
@@ -241,7 +253,9 @@ fn envelope(head: &response::Parts, body: Bytes, place: Option<Place>) -> Respon
     };
     let hit = is_hit(head);
     let source = if hit { "cache" } else { "upstream" };
-    let failed = head.status.is_client_error() || head.status.is_server_error();
+    // Nobody has asked it whether something still holds.
+    let senseless = head.status == StatusCode::NOT_MODIFIED;
+    let failed = senseless || head.status.is_client_error() || head.status.is_server_error();
     let mut before = format!(r#"{{"success": {}, "source": "{source}", "#, !failed);
     if failed {
         let message = format!("The upstream answered {}.", head.status);
@@ -267,9 +281,8 @@ fn around(status: StatusCode, before: Bytes, data: Bytes, of: &HeaderMap) -> Res
 /// The upstream's status, where a response of that status can have a body.
 fn status(upstream: StatusCode) -> StatusCode {
     match upstream {
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
-            StatusCode::OK
-        }
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => StatusCode::OK,
+        StatusCode::NOT_MODIFIED => StatusCode::BAD_GATEWAY,
         status => status,
     }
 }

@@ -117,7 +117,7 @@ async fn an_upstream_error_keeps_its_status_and_body() {
 
 #[tokio::test]
 async fn a_status_without_body_becomes_200_with_null() {
-    for status in [204, 205, 304] {
+    for status in [204, 205] {
         let response = answer(get("a"), move |_| {
             let response = Response::builder().status(status);
             response.body(Full::default()).unwrap()
@@ -126,6 +126,33 @@ async fn a_status_without_body_becomes_200_with_null() {
         assert_eq!(response.status(), 200);
         assert_eq!(value(response).await["data"], Value::Null);
     }
+}
+
+#[tokio::test]
+async fn a_304_that_nobody_asked_for_is_an_error() {
+    let response = answer(get("a"), |_| {
+        let response = Response::builder().status(304);
+        response.body(Full::default()).unwrap()
+    })
+    .await;
+    assert_eq!(response.status(), 502);
+    let value = value(response).await;
+    assert_eq!(value["success"], false);
+    assert_eq!(value["error"]["code"], "upstream_status");
+}
+
+#[tokio::test]
+async fn what_its_coding_does_not_make_is_an_error_that_says_so() {
+    let response = answer(get("a"), |_| {
+        let mut response = says("application/json", b"\x1f\x8b\x08\x00no gzip at all");
+        let gzip = HeaderValue::from_static("gzip");
+        response.headers_mut().insert("content-encoding", gzip);
+        response
+    })
+    .await;
+    assert_eq!(response.status(), 502);
+    let code = value(response).await["error"]["code"].clone();
+    assert_eq!(code, "upstream_undecodable");
 }
 
 #[tokio::test]
