@@ -33,6 +33,10 @@ use crate::{
 
 /// Wraps services in a [`Cache`].
 ///
+/// A response is stored under the URI of its request, as the layer sees it: within a router that
+/// takes a prefix off (axum's `nest`), two paths may look the same to a layer that both share. It
+/// belongs around the outermost router, or each router has one of its own.
+///
 /// All services that one layer (or a clone of it) wraps share one store and one table of fetches
 /// under way.
 ///
@@ -66,7 +70,10 @@ impl<S: Store> CacheLayer<S> {
     /// How many requests may wait for the same fetch, unless another number is set.
     pub const MAX_WAITING: usize = 1000;
 
-    /// A cache that keeps responses in `store`, with the default settings.
+    /// A cache that keeps responses in `store`, with the default settings: by
+    /// [`Policy::default`], which keeps what states no lifetime for a minute. What tells its users
+    /// apart by anything but `Authorization`, `Cookie` or what its `Vary` names must say `private`
+    /// or `no-store`.
     pub fn new(store: S) -> Self {
         Self::builder(store).build()
     }
@@ -99,10 +106,13 @@ impl<S: Store> CacheLayer<S> {
     /// Has requests' bodies copied by `copy`, which may answer `None` for any; for those of another
     /// type than `Q` it is not asked.
     ///
-    /// A large body in Redis that is lost while it is read is fetched anew by the request that it
-    /// answers (see [`RedisStore`](crate::store::RedisStore)). Where that was sent already, to
-    /// validate what is stored, a copy of it is sent, and without a copy the response breaks off
-    /// there. A body that says [that it is empty](http_body::Body::is_end_stream) is easily copied:
+    /// A copy is sent where the request was sent already, and what came of it is no answer. A stored
+    /// part is completed only where the whole could be asked for after all. What the origin
+    /// refutes, by a 304 about another response, is asked for anew; without a copy it is served
+    /// stale, or, where that is forbidden, the answer is 502. A large body in Redis that is lost
+    /// while it is read is fetched anew by the request that it answers (see
+    /// [`RedisStore`](crate::store::RedisStore)); without a copy the response breaks off there,
+    /// if the request was sent to validate it. A body that says [that it is empty](http_body::Body::is_end_stream) is easily copied:
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {
@@ -139,7 +149,8 @@ impl<S: Store> Builder<S> {
         self
     }
 
-    /// Stores no body larger than `bytes`; larger ones are streamed through.
+    /// Stores no body larger than `bytes`; larger ones are streamed through. The store may have a
+    /// bound of its own, as [`MemoryStore`](crate::store::MemoryStore::with_max_object) has.
     #[must_use]
     pub fn max_object(mut self, bytes: u64) -> Self {
         self.core.max_object = bytes;
