@@ -158,6 +158,29 @@ async fn via_is_added_on_both_ways() {
 }
 
 #[tokio::test]
+async fn an_options_goes_no_further_than_it_may() {
+    let origin = Origin::saying("text/plain", b"hello").await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    let ended = larder.ask("OPTIONS", "/x", &[("max-forwards", "0")]).await;
+    assert_eq!((ended.status, origin.asked()), (204, 0));
+    assert!(ended.header("allow").contains("OPTIONS"));
+    larder.ask("OPTIONS", "/x", &[("max-forwards", "2")]).await;
+    assert_eq!(origin.seen()[0].headers["max-forwards"], "1");
+}
+
+#[tokio::test]
+async fn cookies_are_one_line_to_the_origin() {
+    let origin = Origin::saying("text/plain", b"hello").await;
+    let larder = Larder::before(&origin.url(), &[]).await;
+    larder
+        .ask("GET", "/x", &[("cookie", "a=b"), ("cookie", "c=d")])
+        .await;
+    let seen = origin.seen();
+    let lines: Vec<_> = seen[0].headers.get_all("cookie").iter().collect();
+    assert_eq!(lines, ["a=b; c=d"]);
+}
+
+#[tokio::test]
 async fn a_path_in_the_origin_is_kept_as_prefix_and_not_left() {
     let origin = Origin::echoing().await;
     let larder = Larder::before(&format!("{}/api/v1", origin.url()), &[]).await;
