@@ -1,6 +1,7 @@
 //! How an [`Upstream`] is set up.
 
 use std::{
+    fmt,
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
@@ -167,5 +168,16 @@ impl Builder {
                 proxies: self.proxies.clone(),
             });
         Upstream::new(client, self.timeout, self.proxies)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("timeout", &self.timeout)
+            .field("allow_private", &self.allow_private)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("max_idle_per_host", &self.max_idle_per_host)
+            .finish_non_exhaustive()
     }
 }
