@@ -18,8 +18,7 @@ help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## builds larder and starts it, with the in-memory cache: make run ARGS="--origin URL"
-	$(CARGO) build --release
-	./target/release/larder $(ARGS)
+	$(CARGO) run --release --bin larder -- $(ARGS)
 
 test: setup ## installs what the tests need where it is missing, and runs them all
 	$(CARGO) test --all-features

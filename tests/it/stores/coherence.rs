@@ -65,6 +65,11 @@ impl<S: Store> Instance<S> {
     }
 
     /// The body, and whether it was a hit.
+    /// Fetches that are under way, or being stored.
+    pub(super) fn flights(&self) -> usize {
+        self.layer.handle().flights()
+    }
+
     pub(super) async fn get(&self, path: &str) -> (String, bool) {
         self.get_with(path, &[]).await
     }

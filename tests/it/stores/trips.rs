@@ -167,7 +167,10 @@ async fn stored(instance: &Instance, path: &str, fields: &[(&str, &str)]) -> Str
             if let (body, true) = instance.get_with(path, fields).await {
                 return body;
             }
-            sleep(Duration::from_millis(1)).await;
+            // Not asked again before: what comes twice would be stored twice.
+            while instance.flights() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
         }
     })
     .await
@@ -254,17 +257,19 @@ async fn what_is_stored_for_the_very_url_comes_first() {
     const PLAIN: &[(&str, &str)] = &[("cache-control", "max-age=600")];
     const RULE: &[(&str, &str)] = &[PLAIN[0], ("no-vary-search", "params=(\"x\")")];
     let redis = Redis::start();
-    let origin = Script::at_once(|n, req| {
-        let is_plain = req.uri.query() == Some("a=1&x=1");
-        respond(200, if is_plain { PLAIN } else { RULE }, n.to_string())
+    let origin = Script::at_once(|_, req| {
+        let query = req.uri.query().unwrap().to_owned();
+        respond(200, if query == "a=1&x=1" { PLAIN } else { RULE }, query)
     });
     let one = Instance::new(config(&redis), None, &origin).await;
-    let exact = stored(&one, "/s?a=1&x=1", &[]).await;
-    let same = stored(&one, "/s?a=1", &[]).await;
+    stored(&one, "/s?a=1&x=1", &[]).await;
+    stored(&one, "/s?a=1", &[]).await;
     let two = Instance::new(config(&redis), Some(NEVER), &origin).await;
     stored(&two, "/s?a=2", &[]).await; // It knows the rule from here on.
-    assert_eq!(two.get("/s?a=1&x=2").await, (same, true));
-    assert_eq!(two.get("/s?a=1&x=1").await, (exact, true));
+    for (asked, answered) in [("a=1&x=2", "a=1"), ("a=1&x=1", "a=1&x=1")] {
+        let got = two.get(&format!("/s?{asked}")).await;
+        assert_eq!(got, (answered.to_owned(), true));
+    }
 }
 
 /// There is no relay to a cluster's nodes, whose addresses it tells: what it runs is counted.
