@@ -97,12 +97,6 @@ impl Trip {
         let _ = self.patience.see_through(Box::pin(removal)).await;
     }
 
-    /// Answers that the origin said what makes no sense, to all who wait for it.
-    fn come_to_nothing<B>(&self) -> Response<ResponseBody<B>> {
-        self.announce(Landing::Alone);
-        answer::senseless(self.outcome())
-    }
-
     /// What to tell of it, as far as it is known before the origin answers.
     pub(super) fn outcome(&self) -> Outcome {
         Outcome {
@@ -123,9 +117,9 @@ struct Away<S, I, Q> {
     /// The request as the client made it.
     asked: request::Parts,
     sent: SystemTime,
-    /// A part, of which the rest was asked for, and the request once more.
-    part: Option<(Entry, Twin<S, I, Q>)>,
-    /// The request once more, where something was found that the origin is asked about.
+    /// A part, of which the rest was asked for.
+    part: Option<Entry>,
+    /// The request once more, should the origin's answer make nothing of what is stored.
     twin: Option<Twin<S, I, Q>>,
     /// The client's own conditions and ranges are answered here, from the whole response.
     ours: bool,
@@ -173,9 +167,8 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         part: Option<Entry>,
     ) -> (Oneshot<I, Request<Q>>, Away<S, I, Q>) {
         let old = trip.found.entry.as_ref();
-        // Should what is stored come to nothing by what the origin says of it.
-        let twin = old.and_then(|_| self.copy());
-        let part = part.and_then(|part| Some((part, self.copy()?)));
+        let twin = old.or(part.as_ref()).and_then(|_| self.copy());
+        let part = part.filter(|_| twin.is_some());
         let Exchange {
             core,
             inner,
@@ -188,8 +181,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Exchange<S, I, Q> {
         let stored = old.map(|old| &*old.head);
         let conditional = ours && core.policy.make_conditional(&mut parts.headers, stored);
         // Of a stored part, only the rest (§3.4).
-        let part =
-            part.filter(|(part, _)| core.policy.ask_for_rest(&mut parts.headers, &part.head));
+        let part = part.filter(|part| core.policy.ask_for_rest(&mut parts.headers, &part.head));
         let away = Away {
             sent: core.clock.now(),
             core,
@@ -248,17 +240,15 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
             sent,
             received,
         };
-        if let Some((part, whole)) = part
+        if let Some(part) = part
             && matches!(
                 status,
                 Some(StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE)
             )
         {
             let completed = async move {
-                match returned.completed(part, body).await {
-                    Ok(res) => Ok(res),
-                    Err(trip) => whole.anew(trip).await,
-                }
+                let res = returned.completed(part, body).await;
+                answered(res, twin).await
             };
             return Either::Right(Box::pin(completed));
         }
@@ -267,11 +257,7 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
             Some(old) if conditional && status == Some(StatusCode::NOT_MODIFIED) => {
                 let validated = async move {
                     let res = returned.validated(old, twin.is_some()).await;
-                    match (res, twin) {
-                        (Ok(res), twin) => spare::hit_by(twin, res),
-                        (Err(trip), Some(twin)) => twin.anew(trip).await,
-                        (Err(trip), None) => Ok(trip.come_to_nothing()),
-                    }
+                    answered(res, twin).await
                 };
                 Either::Right(Box::pin(validated))
             }
@@ -280,6 +266,22 @@ impl<S: Store, I: Inner<Q>, Q: Send + 'static> Away<S, I, Q> {
                 Either::Right(Box::pin(told))
             }
             _ => Either::Left(Ok(returned.new_response(body, ours))),
+        }
+    }
+}
+
+/// Answers with what is stored; or as the origin does where it is asked again, as it made nothing of
+/// that.
+async fn answered<S: Store, I: Inner<Q>, Q: Send + 'static>(
+    res: Result<Response<ResponseBody<I::Body>>, Box<Trip>>,
+    twin: Option<Twin<S, I, Q>>,
+) -> Answer<I, Q> {
+    match (res, twin) {
+        (Ok(res), twin) => spare::hit_by(twin, res),
+        (Err(trip), Some(twin)) => twin.anew(trip).await,
+        (Err(trip), None) => {
+            trip.announce(Landing::Alone);
+            Ok(answer::senseless(trip.outcome()))
         }
     }
 }

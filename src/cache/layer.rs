@@ -112,7 +112,9 @@ impl<S: Store> CacheLayer<S> {
     /// stale, or, where that is forbidden, the answer is 502. A large body in Redis that is lost
     /// while it is read is fetched anew by the request that it answers (see
     /// [`RedisStore`](crate::store::RedisStore)); without a copy the response breaks off there,
-    /// if the request was sent to validate it. A body that says [that it is empty](http_body::Body::is_end_stream) is easily copied:
+    /// if the request was sent to validate it.
+    ///
+    /// A body that says [that it is empty](http_body::Body::is_end_stream) is easily copied:
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {
@@ -302,16 +304,18 @@ impl<S: Store> CacheHandle<S> {
     /// # #[cfg(feature = "memory")] {
     /// use larder::{cache::{CacheLayer, Decision}, store::MemoryStore};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let cache = CacheLayer::new(MemoryStore::new(1024 * 1024)).handle();
-    /// let (request, ()) = http::Request::get("http://api.example/").body(()).unwrap().into_parts();
-    /// let explanation = cache.explain(&request).await.unwrap();
+    /// let (request, ()) = http::Request::get("http://api.example/").body(())?.into_parts();
+    /// let explanation = cache.explain(&request).await?;
     /// assert_eq!(explanation.decision, Decision::Miss);
     /// for step in &explanation.steps {
     ///     println!("{} {}: {}", step.holds, step.rule, step.what);
     /// }
-    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
     /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

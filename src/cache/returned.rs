@@ -220,8 +220,9 @@ impl<S: Store> Returned<S> {
 
     /// Whether what was found is out of date by this, be this stored or not.
     fn displaces(&self) -> bool {
-        let policy = &self.core.policy;
-        self.trip.found.entry.is_some() && policy.displaces(&self.asked, self.res.status)
+        self.trip.found.entry.is_some()
+            && !credentials(&self.asked)
+            && self.core.policy.displaces(&self.asked, self.res.status)
     }
 
     /// Passes the response on, unrecorded.

@@ -302,7 +302,8 @@ impl Policy {
     }
 
     /// Whether a full answer of this status, though it is not stored, tells that what is stored for
-    /// the request is out of date (RFC 9111 §4.3.3).
+    /// the request is out of date (RFC 9111 §4.3.3); that it is not for its asker alone is the
+    /// caller's to know.
     pub fn displaces(&self, req: &request::Parts, status: StatusCode) -> bool {
         validation::displaces(req, status)
     }

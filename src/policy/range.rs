@@ -128,10 +128,8 @@ fn part(spec: &[u8], len: u64) -> Option<Option<ByteRange>> {
             first: len.saturating_sub(length),
             last,
         };
-        return match end {
-            None if length > 0 => None,
-            end => Some(end.filter(|_| length > 0).map(part)),
-        };
+        let is_nothing = len == 0 && length > 0;
+        return (!is_nothing).then(|| end.filter(|_| length > 0).map(part));
     }
     let first = list::digits(first)?;
     let last = if last.is_empty() {

@@ -3,9 +3,9 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
-        AGE, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, DATE, ETAG,
-        IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
-        RANGE, SET_COOKIE,
+        AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, IF_MATCH,
+        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+        SET_COOKIE,
     },
     request, response,
 };
@@ -82,18 +82,15 @@ pub(super) fn freshen_by_head(
         .then(|| updated(policy, stored, news, exchange))
 }
 
-/// Whether an answer tells what has become of the resource, for all: not of a failure, nor of what is
-/// wrong with the request, and not to who brings credentials.
+/// Whether an answer tells what has become of the resource: not of a failure, nor of what is wrong
+/// with the request.
 pub(super) fn displaces(req: &request::Parts, status: StatusCode) -> bool {
     let of_resource = match status.as_u16() {
         206 | 304 => false,
         401 | 403 | 404 | 410 | 451 => true,
         status => (200..400).contains(&status),
     };
-    let is_anybodys = ![AUTHORIZATION, COOKIE]
-        .iter()
-        .any(|name| req.headers.contains_key(name));
-    of_resource && is_anybodys && req.method != Method::HEAD
+    of_resource && req.method != Method::HEAD
 }
 
 /// The stored fields with `news` in place of those of the same name, as far as §3.2 allows.

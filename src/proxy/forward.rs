@@ -60,13 +60,14 @@ pub(super) fn prepare(head: &mut request::Parts) {
 
 /// Makes one line of the several that a client of HTTP/2 may send (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(header::COOKIE).iter();
-    if crumbs.by_ref().nth(1).is_none() {
+    let crumbs = headers.get_all(header::COOKIE);
+    if crumbs.iter().nth(1).is_none() {
         return;
     }
-    let crumbs = headers.get_all(header::COOKIE).iter();
-    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
-    if let Ok(line) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+    let texts: Vec<&[u8]> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut line) = HeaderValue::from_bytes(&texts.join(&b"; "[..])) {
+        // As HTTP/2 must not index it, where one of them was not to be (RFC 7541 §7.1.3).
+        line.set_sensitive(crumbs.iter().any(HeaderValue::is_sensitive));
         headers.insert(header::COOKIE, line);
     }
 }
@@ -160,6 +161,12 @@ mod tests {
             let lines: Vec<_> = sent.headers().get_all("cookie").iter().collect();
             assert_eq!(lines, ["a=b; c=d; e"]);
         }
+        let mut secret = HeaderValue::from_static("c=d");
+        secret.set_sensitive(true);
+        let given = Request::get("/").header("cookie", "a=b");
+        let given = given.header("cookie", secret).body(()).unwrap();
+        let sent = request(&origin, given).unwrap();
+        assert!(sent.headers()["cookie"].is_sensitive());
     }
 
     #[test]

@@ -29,17 +29,12 @@ pub(super) fn choose(flag: Option<String>, env: &Variables<'_>) -> Result<Proxie
 const ACCEPTED: &str = "an http URL like http://proxy.example:3128, with user:password@ where it \
                         asks for them, or the word env";
 
-fn read_url(text: &str) -> Parsed<Chosen> {
-    let url = ProxyUrl::parse(text).map(Chosen::Url);
-    url.map_err(|_| ACCEPTED)
-}
-
 fn read(text: &str) -> Parsed<Chosen> {
     match text {
         "env" => Ok(Chosen::Environment),
         // A host alone is more likely a word that was misspelt.
-        _ if text.contains([':', '.']) => read_url(text),
-        _ => Err(ACCEPTED),
+        _ if !text.contains([':', '.']) => Err(ACCEPTED),
+        _ => ProxyUrl::parse(text).map(Chosen::Url).map_err(|_| ACCEPTED),
     }
 }
 

@@ -173,26 +173,21 @@ pub(super) fn prefix(text: &str) -> Parsed<String> {
 
 /// How many of something: at least one, and no more than HTTP/2 can say.
 pub(super) fn count(text: &str) -> Parsed<usize> {
-    match text.parse::<usize>() {
-        Ok(n) if (1..=1 << 30).contains(&n) => Ok(n),
-        _ => Err("a number from 1 to 1073741824"),
-    }
+    up_to(1 << 30, text).ok_or("a number from 1 to 1073741824")
 }
 
 /// How many fields a head may have: hyper makes room for all of them for each request, and a map
 /// has no more than so many.
 pub(super) fn fields(text: &str) -> Parsed<usize> {
-    match text.parse::<usize>() {
-        Ok(n) if (1..=16_384).contains(&n) => Ok(n),
-        _ => Err("a number from 1 to 16384"),
-    }
+    up_to(16_384, text).ok_or("a number from 1 to 16384")
 }
 
 pub(super) fn threads(text: &str) -> Parsed<usize> {
-    match text.parse::<usize>() {
-        Ok(n) if (1..=1024).contains(&n) => Ok(n),
-        _ => Err("a number from 1 to 1024"),
-    }
+    up_to(1024, text).ok_or("a number from 1 to 1024")
+}
+
+fn up_to(most: usize, text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| (1..=most).contains(n))
 }
 
 pub(super) fn log(text: &str) -> Parsed<String> {
